@@ -1,0 +1,55 @@
+// Package testkit is what our tests share: needed tools and golden files.
+package testkit
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/nestos/nosa-actions/internal/tool"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files of the tests that run")
+
+// NeedTool skips the test if one of the programs is missing. Where
+// NOSA_TEST_ALL is set, as in CI, a missing program fails it instead, so that a
+// skip cannot hide for long.
+func NeedTool(t testing.TB, names ...string) {
+	t.Helper()
+	if err := tool.Need(names...); err != nil {
+		miss(t, err.Error())
+	}
+}
+
+// NeedRoot skips, or fails as NeedTool does, unless the test runs as root.
+func NeedRoot(t testing.TB) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		miss(t, "needs root")
+	}
+}
+
+func miss(t testing.TB, why string) {
+	t.Helper()
+	if os.Getenv("NOSA_TEST_ALL") != "" {
+		t.Fatal(why)
+	}
+	t.Skip(why)
+}
+
+// Golden compares got with the file testdata/NAME; with -update it writes it.
+func Golden(t testing.TB, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(t, os.WriteFile(path, got, 0o644))
+		return
+	}
+	want, err := os.ReadFile(path)
+	require.NoError(t, err, "run the test with -update to make it")
+	require.Equal(t, string(want), string(got))
+}
