@@ -21,7 +21,7 @@ type Log struct {
 	terminal bool
 	running  []*Step
 	painted  bool
-	tick     *time.Ticker
+	done     chan struct{} // ends the repainting of the running step
 }
 
 // New reports to w; the running step is redrawn only if w is a terminal.
@@ -53,9 +53,9 @@ func (l *Log) Step(format string, args ...any) *Step {
 		fmt.Fprintf(l.w, "%s ...\n", s.name)
 		return s
 	}
-	if l.tick == nil {
-		l.tick = time.NewTicker(time.Second)
-		go l.repaint(l.tick)
+	if l.done == nil {
+		l.done = make(chan struct{})
+		go l.repaint(l.done)
 	}
 	l.paint()
 	return s
@@ -94,9 +94,9 @@ func (s *Step) end(verdict, detail string) {
 		}
 	}
 	l.line(fmt.Sprintf("%6.1fs  %s", time.Since(s.begin).Seconds(), strings.Join(parts, ": ")))
-	if len(l.running) == 0 && l.tick != nil {
-		l.tick.Stop()
-		l.tick = nil
+	if len(l.running) == 0 && l.done != nil {
+		close(l.done)
+		l.done = nil
 	}
 }
 
@@ -136,15 +136,18 @@ func (w *lines) Write(p []byte) (int, error) {
 	}
 }
 
-func (l *Log) repaint(tick *time.Ticker) {
-	for range tick.C {
-		l.mu.Lock()
-		if l.tick != tick {
-			l.mu.Unlock()
+func (l *Log) repaint(done <-chan struct{}) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-done:
 			return
+		case <-tick.C:
+			l.mu.Lock()
+			l.paint()
+			l.mu.Unlock()
 		}
-		l.paint()
-		l.mu.Unlock()
 	}
 }
 

@@ -1,0 +1,205 @@
+package actiontest
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/nestos/nosa-actions/internal/arch"
+	"github.com/nestos/nosa-actions/internal/workdir"
+)
+
+// Nosa is the main of a program that stands behind the seam in place of nosa:
+// it records how it was called in nosa.log, checks that what a stage needs is
+// there, and leaves the files that the stage would leave, through workdir.
+//
+// A config steers it by files: "say-NAME" is printed on standard error by that
+// stage, "fail-NAME" makes it fail with the status in the file.
+func Nosa() {
+	err := record(os.Args[1:])
+	if err == nil {
+		err = stage(os.Args[1], os.Args[2:])
+	}
+	if err == nil {
+		os.Exit(0)
+	}
+	var status exit
+	if errors.As(err, &status) {
+		os.Exit(int(status))
+	}
+	fmt.Fprintln(os.Stderr, "error:", err)
+	os.Exit(1)
+}
+
+type exit int
+
+func (e exit) Error() string { return fmt.Sprint(int(e)) }
+
+func record(args []string) error {
+	f, err := os.OpenFile("nosa.log", os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	env := os.Environ()
+	slices.Sort(env)
+	_, err = fmt.Fprintf(f, "nosa %s\nenv %s\n", strings.Join(args, " "), strings.Join(env, " "))
+	return err
+}
+
+func stage(name string, args []string) error {
+	host, err := arch.Host()
+	if err != nil {
+		return err
+	}
+	if name == "init" {
+		return initialise(host, args)
+	}
+	d, err := workdir.Open(".", host)
+	if err != nil {
+		return err
+	}
+	if said, err := os.ReadFile(filepath.Join(d.Config(), "say-"+name)); err == nil {
+		os.Stderr.Write(said)
+	}
+	if status, err := os.ReadFile(filepath.Join(d.Config(), "fail-"+name)); err == nil {
+		var code int
+		fmt.Sscan(string(status), &code)
+		err = exit(code)
+		if name == "kola" {
+			err = errors.Join(test(d, args, "FAIL"), err)
+		}
+		return err
+	}
+	switch name {
+	case "fetch":
+		return fetch(d)
+	case "build":
+		return build(d, args)
+	case "kola":
+		return test(d, args, "PASS")
+	}
+	platform, ok := strings.CutPrefix(name, "buildextend-")
+	if !ok {
+		return fmt.Errorf("unknown command: %s", name)
+	}
+	return extend(d, platform)
+}
+
+func initialise(host arch.Arch, args []string) error {
+	if err := os.MkdirAll("src", 0o755); err != nil {
+		return err
+	}
+	if err := os.Symlink(args[0], "src/config"); err != nil {
+		return err
+	}
+	_, err := workdir.Create(".", host)
+	return err
+}
+
+func fetch(d *workdir.Dir) error {
+	if err := os.MkdirAll(filepath.Join(d.Cache(), "rpms"), 0o755); err != nil {
+		return err
+	}
+	for name, content := range map[string]string{"rpms/a-1-1.noarch.rpm": "first package", "rpms/b-2-1.x86_64.rpm": "second", "fetched-stamp": ""} {
+		if err := os.WriteFile(filepath.Join(d.Cache(), name), []byte(content), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func build(d *workdir.Dir, args []string) error {
+	if _, err := os.Stat(filepath.Join(d.Cache(), "fetched-stamp")); err != nil {
+		return errors.New("must fetch before building")
+	}
+	tmp, err := d.BeginBuild("")
+	if err != nil {
+		return err
+	}
+	m := &workdir.Meta{
+		BuildID: "1.0", Name: "mini", OSTreeVersion: "1.0", OSTreeTimestamp: "2025-01-14T08:00:00Z", Basearch: d.Arch.RPM,
+		OSTreeCommit: strings.Repeat("6d", 32), OSTreeContentChecksum: strings.Repeat("a1", 32), InputHash: strings.Repeat("77", 32),
+		BuildTimestamp: "2025-01-14T08:03:10Z", ImageGenver: new(0), DelayedMetaMerge: new(slices.Contains(args, "--delay-meta-merge")),
+	}
+	if err := artifact(tmp, m, "ostree", "mini-1.0-ostree."+d.Arch.RPM+".ociarchive"); err != nil {
+		return err
+	}
+	if err := workdir.WriteMeta(tmp, m); err != nil {
+		return err
+	}
+	_, err = d.Publish(tmp, m.BuildID)
+	return err
+}
+
+func extend(d *workdir.Dir, platform string) error {
+	b, err := d.Latest()
+	if err != nil {
+		return err
+	}
+	if _, path, err := b.Image("ostree"); err != nil {
+		return err
+	} else if _, err := os.Stat(path); err != nil {
+		return err
+	}
+	m, err := b.ArtifactMeta(platform)
+	if err != nil {
+		return err
+	}
+	if err := artifact(b.Dir, m, platform, "mini-1.0-"+platform+"."+d.Arch.RPM+".img"); err != nil {
+		return err
+	}
+	return b.Merge(platform, m)
+}
+
+// artifact makes a file of the build, with holes as images have them.
+func artifact(dir string, m *workdir.Meta, name, file string) error {
+	path := filepath.Join(dir, file)
+	if err := os.WriteFile(path, []byte("content of "+name), 0o644); err != nil {
+		return err
+	}
+	if err := os.Truncate(path, 8<<20); err != nil {
+		return err
+	}
+	image, err := workdir.DescribeImage(path)
+	if err != nil {
+		return err
+	}
+	m.SetImage(name, image)
+	return nil
+}
+
+func test(d *workdir.Dir, args []string, result string) error {
+	b, err := d.Latest()
+	if err != nil {
+		return err
+	}
+	image, path, err := b.Image("qemu")
+	if err != nil {
+		return err
+	}
+	if found, err := workdir.DescribeImage(path); err != nil || found.SHA256 != image.SHA256 {
+		return fmt.Errorf("the image is not the one that was made: %w", err)
+	}
+	var output string
+	for _, arg := range args {
+		if dir, ok := strings.CutPrefix(arg, "--output-dir="); ok {
+			output = dir
+		}
+	}
+	if err := os.MkdirAll(filepath.Join(output, "reports"), 0o755); err != nil {
+		return err
+	}
+	text, err := json.Marshal(map[string]any{
+		"tests":  []any{map[string]any{"name": "basic", "result": result, "duration": 5_000_000_000, "output": "what it said"}},
+		"result": result, "platform": "qemu",
+	})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(output, "reports", "report.json"), text, 0o644)
+}
