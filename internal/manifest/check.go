@@ -1,0 +1,173 @@
+package manifest
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/nestos/nosa-actions/internal/diag"
+	"github.com/nestos/nosa-actions/internal/format/document"
+)
+
+// How users and groups are checked against a reference.
+const (
+	CheckNone     = "none"
+	CheckPrevious = "previous" // the previous commit
+	CheckFile     = "file"     // a file in the format of passwd(5) or group(5)
+	CheckData     = "data"     // entries in the treefile
+)
+
+// Check says what users or groups the tree must agree with.
+type Check struct {
+	Type    string
+	File    External     // of CheckFile
+	Entries []CheckEntry // of CheckData, in the order of the file
+	Pos     diag.Pos
+}
+
+// CheckEntry is one expected user or group.
+type CheckEntry struct {
+	Name string
+	ID   int64  // uid of a user, gid of a group
+	GID  *int64 // of a user, where given
+}
+
+func checkPasswd(n document.Node, found *diag.List) (document.Node, bool) {
+	_, ok := parseCheck(n, found, true)
+	return n, ok
+}
+
+func checkGroups(n document.Node, found *diag.List) (document.Node, bool) {
+	_, ok := parseCheck(n, found, false)
+	return n, ok
+}
+
+func parseCheck(n document.Node, found *diag.List, users bool) (Check, bool) {
+	if !n.Expect(found, document.Map) {
+		return Check{}, false
+	}
+	typ, given := n.Get("type")
+	if !given {
+		n.Reject(found, "type is required: none, previous, file or data", "")
+		return Check{}, false
+	}
+	if _, ok := oneOf(CheckNone, CheckPrevious, CheckFile, CheckData)(typ, found); !ok {
+		return Check{}, false
+	}
+	c := Check{Type: typ.Text, Pos: n.Pos}
+	detail, needed := map[string]string{CheckFile: "filename", CheckData: "entries"}[c.Type]
+	if !needed {
+		return c, n.KnownKeys(found, "type")
+	}
+	n.KnownKeys(found, "type", detail)
+	value, given := n.Get(detail)
+	if !given {
+		n.Reject(found, fmt.Sprintf("type %s needs the key %s", c.Type, detail), "")
+		return c, false
+	}
+	var ok bool
+	if c.Type == CheckData {
+		c.Entries, ok = checkEntries(value, found, users)
+	} else if ok = value.Expect(found, document.String); ok {
+		c.File, ok = external(value, found)
+	}
+	return c, ok
+}
+
+func checkEntries(n document.Node, found *diag.List, users bool) ([]CheckEntry, bool) {
+	if !n.Expect(found, document.Map) {
+		return nil, false
+	}
+	var entries []CheckEntry
+	all := true
+	for _, f := range n.Fields {
+		entry, ok := checkEntry(f, found, users)
+		entries, all = append(entries, entry), all && ok
+	}
+	return entries, all
+}
+
+// checkEntry reads uid, [uid] or [uid, gid] of a user, or gid of a group.
+func checkEntry(f document.Field, found *diag.List, users bool) (CheckEntry, bool) {
+	ids := []document.Node{f.Value}
+	if users && f.Value.Kind == document.List {
+		ids = f.Value.Items
+		if len(ids) < 1 || len(ids) > 2 {
+			f.Value.Reject(found, "must be a uid, or a list of a uid and perhaps a gid", "")
+			return CheckEntry{}, false
+		}
+	}
+	entry := CheckEntry{Name: f.Key}
+	var numbers []int64
+	for _, id := range ids {
+		v, ok := id.AsInt(found)
+		if !ok {
+			return entry, false
+		}
+		if v < 0 || v > 1<<32-2 {
+			id.Reject(found, fmt.Sprintf("%d is not a user or group id", v), "")
+			return entry, false
+		}
+		numbers = append(numbers, v)
+	}
+	entry.ID = numbers[0]
+	if len(numbers) == 2 {
+		entry.GID = &numbers[1]
+	}
+	return entry, true
+}
+
+// refForm is what libostree takes for the name of a ref.
+var refForm = regexp.MustCompile(`^[\w\d][-._\w\d]*(/[\w\d][-._\w\d]*)*$`)
+
+// require reports the keys that every build needs.
+func (m *Manifest) require(found *diag.List) {
+	top := diag.Pos{File: m.Path}
+	if _, ok := m.tree["rojig"]; !ok && !mentions(found, "rojig") {
+		found.Addf(top, "rojig is required, with name, summary and license; its name is that of the system")
+	}
+	if _, ok := m.tree["automatic-version-prefix"]; !ok && !mentions(found, "automatic-version-prefix") {
+		found.Addf(top, `automatic-version-prefix is required (for example "24.03.<date:%%Y%%m%%d>")`)
+	}
+}
+
+// check looks at what only the flattened treefile can show.
+func (m *Manifest) check(found *diag.List) {
+	if n, ok := m.tree["rojig"]; ok && (m.Rojig.Name == "" || strings.ContainsAny(m.Rojig.Name, "/ \t\n") || m.Rojig.Name[0] == '.') {
+		name, _ := n.Get("name")
+		name.Reject(found, fmt.Sprintf("%q cannot name files; it must not be empty, begin with a dot, or contain blanks or slashes", m.Rojig.Name), "")
+	}
+	if n, ok := m.tree["ref"]; ok && !refForm.MatchString(m.Ref) {
+		n.Reject(found, fmt.Sprintf("%q is not a valid name of a branch%s", m.Ref, unresolved(m.Ref)), "")
+	}
+	if len(m.Units) > 0 && !m.MachineIDCompat {
+		m.tree["units"].Reject(found, "units cannot be enabled when machineid-compat is false", "use a preset file instead")
+	}
+	m.checkVersion(found)
+	m.deprecations(found)
+}
+
+// mentions tells whether a key was given but rejected, so that it is not
+// reported as missing too.
+func mentions(found *diag.List, key string) bool {
+	return slices.ContainsFunc(found.Findings, func(f diag.Finding) bool {
+		return strings.HasPrefix(f.Message, key+":") || strings.HasPrefix(f.Message, key+".")
+	})
+}
+
+func unresolved(s string) string {
+	if ref := reference.FindString(s); ref != "" {
+		return fmt.Sprintf(": variable %s is not defined", ref)
+	}
+	return ""
+}
+
+func (m *Manifest) deprecations(found *diag.List) {
+	if n, ok := m.tree["boot-location"]; ok && m.BootLocation != BootModules {
+		found.Warnf(n.Pos, "boot-location: %s is deprecated; use %s", m.BootLocation, BootModules)
+	}
+	if n, ok := m.tree["initramfs-args"]; ok {
+		found.Warnf(n.Pos, "initramfs-args: deprecated; put a file in /usr/lib/dracut/dracut.conf.d instead")
+	}
+}
