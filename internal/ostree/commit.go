@@ -1,0 +1,179 @@
+package ostree
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Metadata is a commit's dictionary: strings, truth values, numbers, lists of
+// strings, the package list ([][5]string) and repository times ([]RepoTime).
+type Metadata map[string]any
+
+// JSON is the dictionary as commitmeta.json has it: indented, keys sorted.
+func (m Metadata) JSON() ([]byte, error) {
+	text, err := json.MarshalIndent(map[string]any(m), "", "    ")
+	return append(text, '\n'), err
+}
+
+// TreeCommit describes a commit to make from a directory.
+type TreeCommit struct {
+	Tree      string // directory; owners, modes and security.capability are kept
+	Ref       string // updated to the new commit; empty: none is
+	Parent    string // checksum; empty: no parent
+	Timestamp time.Time
+	Metadata  Metadata
+	SELinux   bool // label with the policy that the tree itself carries
+}
+
+// CommitTree commits a composed tree and returns its checksum.
+func (r *Repo) CommitTree(ctx context.Context, c TreeCommit) (string, error) {
+	args := []string{
+		"--tree=dir=" + c.Tree, "--no-bindings", "--subject=", "--body=",
+		"--timestamp=" + c.Timestamp.UTC().Format(time.RFC3339),
+		"--consume", // the tree is done with; unlinking as we go keeps space low
+	}
+	if c.SELinux {
+		args = append(args, "--selinux-policy-from-base")
+	}
+	if c.Ref == "" {
+		args = append(args, "--orphan")
+	} else {
+		args = append(args, "--branch="+c.Ref)
+	}
+	if c.Parent == "" {
+		args = append(args, "--parent=none")
+	} else {
+		args = append(args, "--parent="+c.Parent)
+	}
+	for _, key := range slices.Sorted(maps.Keys(c.Metadata)) {
+		text, err := variantText(c.Metadata[key])
+		if err != nil {
+			return "", fmt.Errorf("commit metadata %s: %w", key, err)
+		}
+		args = append(args, "--add-metadata="+key+"="+text)
+	}
+	out, err := r.ostree(ctx, "commit", args...)
+	if err != nil {
+		return "", fmt.Errorf("commit the tree: %w", err)
+	}
+	return out, nil
+}
+
+// Overlay is a directory of the config repo, or one made by us, that becomes a
+// commit of its own.
+type Overlay struct {
+	Dir       string
+	Ref       string // such as overlay/05core
+	Timestamp time.Time
+}
+
+// CommitOverlay commits a directory the way overlays are normalised: owned by
+// root, no xattrs, no set-id bits, not writable by others, executables not
+// writable at all; the statoverride file in it sets other modes. It returns the
+// checksum and leaves the directory as it was. Same content, same checksum.
+func (r *Repo) CommitOverlay(ctx context.Context, o Overlay, scratch string) (string, error) {
+	tree := filepath.Join(scratch, filepath.Base(o.Dir))
+	if err := copyNormalised(o.Dir, tree); err != nil {
+		return "", fmt.Errorf("copy overlay %s: %w", o.Dir, err)
+	}
+	args := []string{
+		"--tree=dir=" + tree, "--branch=" + o.Ref, "--no-bindings", "--parent=none",
+		"--subject=", "--body=",
+		"--timestamp=" + o.Timestamp.UTC().Format(time.RFC3339),
+		"--owner-uid=0", "--owner-gid=0", "--no-xattrs", "--mode-ro-executables",
+	}
+	override, err := takeStatoverride(tree, scratch)
+	if err != nil {
+		return "", fmt.Errorf("overlay %s: %w", o.Dir, err)
+	}
+	if override != "" {
+		args = append(args, "--statoverride="+override)
+	}
+	out, err := r.ostree(ctx, "commit", args...)
+	if err != nil {
+		return "", fmt.Errorf("commit overlay %s: %w", o.Dir, err)
+	}
+	return out, nil
+}
+
+// takeStatoverride moves the tree's statoverride file out of it, without its
+// comments, and returns the new path; "" if it has none.
+func takeStatoverride(tree, scratch string) (string, error) {
+	path := filepath.Join(tree, "statoverride")
+	text, err := os.ReadFile(path)
+	if os.IsNotExist(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	var kept strings.Builder
+	number := 0
+	for line := range strings.Lines(string(text)) {
+		number++
+		t := strings.TrimSpace(line)
+		if t == "" || t[0] == '#' {
+			continue
+		}
+		_, target, _ := strings.Cut(t, " ")
+		if _, err := os.Lstat(filepath.Join(tree, target)); err != nil || !strings.HasPrefix(target, "/") {
+			return "", fmt.Errorf("statoverride line %d: the overlay has no %s", number, target) // ostree passes it over
+		}
+		kept.WriteString(t + "\n")
+	}
+	out := filepath.Join(scratch, filepath.Base(tree)+".statoverride")
+	if err := os.WriteFile(out, []byte(kept.String()), 0o600); err != nil {
+		return "", err
+	}
+	return out, os.Remove(path)
+}
+
+// copyNormalised copies directories, files and symbolic links; modes as a umask
+// of 0022 would leave them, without set-id bits.
+func copyNormalised(from, to string) error {
+	return filepath.WalkDir(from, func(path string, entry os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		target := filepath.Join(to, rel)
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		mode := info.Mode().Perm() &^ 0o022
+		switch {
+		case entry.IsDir():
+			if err := os.Mkdir(target, mode); err != nil {
+				return err
+			}
+		case entry.Type()&os.ModeSymlink != 0:
+			link, err := os.Readlink(path)
+			if err != nil {
+				return err
+			}
+			return os.Symlink(link, target)
+		case entry.Type().IsRegular():
+			data, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			if err := os.WriteFile(target, data, mode); err != nil {
+				return err
+			}
+		default:
+			return fmt.Errorf("%s is neither file, directory nor symbolic link", path)
+		}
+		return os.Chmod(target, mode)
+	})
+}
