@@ -1,0 +1,256 @@
+package disk_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/nestos/nosa-actions/internal/arch"
+	"github.com/nestos/nosa-actions/internal/image"
+	"github.com/nestos/nosa-actions/internal/image/disk"
+	"github.com/nestos/nosa-actions/internal/imageconf"
+	"github.com/nestos/nosa-actions/internal/testkit"
+	"github.com/nestos/nosa-actions/internal/tool"
+)
+
+var platforms = imageconf.Platforms{"x86_64": {"qemu": {
+	GrubCommands:    []string{"serial --speed=115200", "terminal_input serial console", "terminal_output serial console"},
+	KernelArguments: []string{"console=tty0", "console=ttyS0,115200n8"},
+}}}
+
+// config is an image.yaml with a few more lines.
+func config(t testing.TB, more string) *imageconf.Config {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "image.yaml")
+	require.NoError(t, os.WriteFile(path, []byte("extra-kargs: [\"mitigations=auto,nosmt\"]\n"+more), 0o644))
+	c, err := imageconf.Load(path)
+	require.NoError(t, err)
+	return c
+}
+
+// input asks for an image of the small tree.
+func input(t *testing.T, kind image.Kind, yaml string) disk.Input {
+	t.Helper()
+	repo, checksum := smallCommit(t)
+	return inputOf(t, repo, checksum, kind, yaml)
+}
+
+func inputOf(t *testing.T, repo, checksum string, kind image.Kind, yaml string) disk.Input {
+	t.Helper()
+	testkit.NeedTool(t, "ostree", "mke2fs", "debugfs", "e2fsck", "mkfs.vfat", "fsck.vfat", "mcopy", "mdir", "mtype",
+		"grub-mkimage", "bwrap", "qemu-img", "sgdisk", "fdisk", "blkid")
+	dir := t.TempDir()
+	return disk.Input{
+		Repo: repo, Commit: checksum, Ref: ref, Stateroot: "nestos", BuildID: "1.0",
+		Config: config(t, yaml), Platforms: platforms, Kind: kind, Arch: arch.X86_64,
+		Scratch: filepath.Join(dir, "scratch"), Output: filepath.Join(dir, "image"),
+	}
+}
+
+func TestQEMUImageBootsUnderBothFirmwares(t *testing.T) {
+	in := input(t, image.QEMU, "size: 2\nrootfs: ext4\nostree-remote: openEuler\n")
+
+	require.NoError(t, disk.Write(t.Context(), tool.Host{}, nil, in))
+
+	require.Contains(t, host(t, "qemu-img", "check", in.Output), "No errors were found")
+	info := host(t, "qemu-img", "info", in.Output)
+	require.Contains(t, info, "file format: qcow2")
+	require.Contains(t, info, "virtual size: 2 GiB")
+	require.NoDirExists(t, in.Scratch)
+	args := commandLine(t, bios(), "qcow2", in.Output, 512)
+	require.Equal(t, []string{
+		"mitigations=auto,nosmt", "ignition.platform.id=qemu", "console=tty0", "console=ttyS0,115200n8", "ignition.firstboot",
+	}, args[1:6])
+	require.True(t, strings.HasPrefix(args[6], "ostree=/ostree/boot.1/nestos/"), args[6])
+	require.Len(t, args, 7)
+
+	// What the first boot does at its end; the second one knows nothing of it.
+	raw := filepath.Join(t.TempDir(), "raw")
+	host(t, "qemu-img", "convert", "-O", "raw", in.Output, raw)
+	host(t, "debugfs", "-w", "-R", "rm /ignition.firstboot", open(t, raw, 512).at(image.BootPartition))
+	second := commandLine(t, uefi(t), "raw", raw, 512)
+	require.Equal(t, slices.Delete(slices.Clone(args), 5, 6), second)
+}
+
+func TestMetalImageSatisfiesItsJudges(t *testing.T) {
+	in := input(t, image.Metal, "rootfs: ext4\nostree-remote: openEuler\n")
+
+	require.NoError(t, disk.Write(t.Context(), tool.Host{}, nil, in))
+
+	img := open(t, in.Output, 512)
+	require.Contains(t, host(t, "sgdisk", "-v", in.Output), "No problems found.")
+	table := host(t, "sgdisk", "-p", in.Output)
+	require.Contains(t, table, "Disk identifier (GUID): 00000000-0000-4000-A000-000000000001")
+	require.Equal(t, []string{
+		"1 2048 4095 1024.0 KiB EF02 BIOS-BOOT", "2 4096 264191 127.0 MiB EF00 EFI-SYSTEM",
+		"3 264192 1050623 384.0 MiB 8300 boot",
+	}, partitionLines(table)[:3])
+	img.checkFilesystems(t)
+
+	require.Equal(t, "{\n\t\"build\": \"1.0\",\n\t\"ref\": \""+ref+"\",\n\t\"ostree-commit\": \""+in.Commit+
+		"\",\n\t\"imgid\": \"nestos-1.0-metal.x86_64.raw\"\n}", img.cat(t, image.RootPartition, "/.nestos-aleph-version.json"))
+	require.Contains(t, img.stat(t, image.RootPartition, "/"), "Flags: 0x80010")
+	deployment := "/ostree/deploy/nestos/deploy/" + in.Commit + ".0"
+	require.Contains(t, img.stat(t, image.RootPartition, deployment), "Flags: 0x80010")
+	require.Equal(t, "[origin]\nrefspec=openEuler:"+ref, img.cat(t, image.RootPartition, deployment+".origin"))
+	require.Contains(t, img.stat(t, image.RootPartition, deployment+"/usr/bin/tool"), "Mode:  04755")
+	require.Contains(t, img.stat(t, image.RootPartition, deployment+"/usr/bin/tool"), "Links: 2")
+	require.Contains(t, img.stat(t, image.RootPartition, deployment+"/etc/skel"), "User:     7   Group:     8")
+
+	require.Contains(t, img.stat(t, image.BootPartition, "/grub2"), "Mode:  0700")
+	require.Contains(t, img.stat(t, image.BootPartition, "/ignition.firstboot"), "Size: 0")
+	require.NotContains(t, img.cat(t, image.BootPartition, "/grub2/grub.cfg"), "serial --speed", "metal has no console settings")
+	require.JSONEq(t, `{"qemu": {
+		"grub_commands": ["serial --speed=115200", "terminal_input serial console", "terminal_output serial console"],
+		"kernel_arguments": ["console=tty0", "console=ttyS0,115200n8"]}}`, img.cat(t, image.BootPartition, "/nestos/platforms.json"))
+
+	root := img.sysroot(t)
+	host(t, "ostree", "fsck", "--repo="+root+"/ostree/repo")
+	require.Contains(t, host(t, "ostree", "admin", "status", "--sysroot="+root), "nestos "+in.Commit+".0")
+	for key, value := range map[string]string{
+		"sysroot.readonly": "true", "sysroot.bootloader": "syslinux", "sysroot.bls-append-except-default": `grub_users=""`,
+	} {
+		require.Equal(t, value, host(t, "ostree", "config", "--repo="+root+"/ostree/repo", "get", key))
+	}
+}
+
+func TestMetal4kImageBootsFromLargeSectors(t *testing.T) {
+	in := input(t, image.Metal4k, "rootfs: ext4\n")
+
+	require.NoError(t, disk.Write(t.Context(), tool.Host{}, nil, in))
+
+	img := open(t, in.Output, 4096)
+	img.checkFilesystems(t)
+	table := host(t, "fdisk", "-b", "4096", "-l", in.Output)
+	require.Contains(t, table, "Disk identifier: 00000000-0000-4000-A000-000000000001")
+	require.Contains(t, table, "BIOS boot")
+	boot := make([]byte, 440)
+	f, err := os.Open(in.Output)
+	require.NoError(t, err)
+	defer f.Close()
+	_, err = f.ReadAt(boot, 0)
+	require.NoError(t, err)
+	require.Equal(t, make([]byte, 440), boot, "no BIOS loader on 4k sectors")
+
+	args := commandLine(t, uefi(t), "raw", in.Output, 4096)
+	require.Equal(t, []string{"mitigations=auto,nosmt", "ignition.platform.id=metal", "ignition.firstboot"}, args[1:4])
+	deployment := "/ostree/deploy/nestos/deploy/" + in.Commit + ".0"
+	require.Equal(t, "[origin]\nrefspec="+in.Commit, img.cat(t, image.RootPartition, deployment+".origin"))
+}
+
+func TestXFSRootIsFilledThroughAPrivateMount(t *testing.T) {
+	testkit.NeedTool(t, "mkfs.xfs", "xfs_repair", "unshare")
+	known, err := os.ReadFile("/proc/filesystems")
+	require.NoError(t, err)
+	if !slices.Contains(strings.Fields(string(known)), "xfs") {
+		t.Skip("this kernel does not know xfs")
+	}
+	in := input(t, image.Metal, "rootfs: xfs\n")
+
+	require.NoError(t, disk.Write(t.Context(), tool.Host{}, nil, in))
+
+	root := open(t, in.Output, 512).partition(t, image.RootPartition)
+	host(t, "xfs_repair", "-n", "-f", root)
+	require.Contains(t, host(t, "blkid", "-p", root), `LABEL="root" UUID="910678ff-f77e-4a7d-8d53-86f2ac47a823"`)
+	mounts, err := os.ReadFile("/proc/self/mounts")
+	require.NoError(t, err)
+	require.NotContains(t, string(mounts), in.Scratch)
+}
+
+func TestBootupdPayloadGoesToTheESP(t *testing.T) {
+	tree := smallTree(t)
+	payload := filepath.Join(tree, "usr/lib/bootupd/updates/EFI")
+	for name, content := range map[string]string{
+		"BOOT/BOOTX64.EFI": "shim", "BOOT/fbx64.efi": "fallback", "openEuler/grubx64.efi": "grub", "../EFI.json": `{"timestamp":"2025-01-14T00:00:00Z","version":"grub2-2.12,shim-15"}`,
+	} {
+		path := filepath.Join(payload, name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(t, os.WriteFile(path, []byte(content), 0o644))
+	}
+	require.NoError(t, os.RemoveAll(filepath.Join(tree, "usr/lib/grub/x86_64-efi")))
+	repo, checksum := commit(t, t.TempDir(), tree)
+	in := inputOf(t, repo, checksum, image.Metal, "rootfs: ext4\ncomposefs: true\n")
+
+	require.NoError(t, disk.Write(t.Context(), tool.Host{}, nil, in))
+
+	img := open(t, in.Output, 512)
+	esp := img.partition(t, image.ESPPartition)
+	require.Equal(t, "shim", host(t, "mtype", "-i", esp, "::/EFI/BOOT/BOOTX64.EFI"))
+	require.Equal(t, "grub", host(t, "mtype", "-i", esp, "::/EFI/openEuler/grubx64.efi"))
+	require.Contains(t, host(t, "mtype", "-i", esp, "::/EFI/openEuler/grub.cfg"), "search --label boot")
+	state := img.cat(t, image.BootPartition, "/bootupd-state.json")
+	require.Contains(t, state, `{"installed":{"EFI":{"meta":{"timestamp":"2025-01-14T00:00:00Z","version":"grub2-2.12,shim-15"}`)
+	require.Contains(t, state, `"openEuler/grubx64.efi":{"size":4,"sha512":"sha512:`)
+
+	// Such a tree's GRUB reads boot entries, so ostree writes nothing else.
+	require.NotContains(t, host(t, "debugfs", "-R", "ls -p /loader.1", img.at(image.BootPartition)), "syslinux.cfg")
+	root := img.sysroot(t)
+	for key, value := range map[string]string{"sysroot.bootloader": "none", "ex-integrity.composefs": "true"} {
+		require.Equal(t, value, host(t, "ostree", "config", "--repo="+root+"/ostree/repo", "get", key))
+	}
+}
+
+func TestWhatCannotBeMadeLeavesNothing(t *testing.T) {
+	bare := smallTree(t)
+	require.NoError(t, os.RemoveAll(filepath.Join(bare, "usr/lib/grub")))
+	repo, checksum := commit(t, t.TempDir(), bare)
+	whole := inputOf(t, repo, checksum, image.QEMU, "")
+	for name, c := range map[string]struct {
+		yaml   string
+		change func(*disk.Input)
+		want   string
+	}{
+		"no loader":      {"size: 2\n", func(*disk.Input) {}, "the tree has no boot loader for UEFI"},
+		"unknown commit": {"size: 2\n", func(in *disk.Input) { in.Commit = strings.Repeat("0", 64) }, "pulling commit 0000"},
+		"no size":        {"", func(*disk.Input) {}, "size"},
+		"remote, no ref": {"size: 2\nostree-remote: openEuler\n", func(in *disk.Input) { in.Ref = "" }, "ostree-remote"},
+		"unknown kind":   {"", func(in *disk.Input) { in.Kind = "floppy" }, `unknown kind of disk image "floppy"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := whole
+			in.Config = config(t, "rootfs: ext4\n"+c.yaml)
+			c.change(&in)
+
+			err := disk.Write(t.Context(), tool.Host{}, nil, in)
+
+			require.ErrorContains(t, err, c.want)
+			require.NoDirExists(t, in.Scratch)
+			left, err := filepath.Glob(filepath.Join(filepath.Dir(in.Output), "*image*"))
+			require.NoError(t, err)
+			require.Empty(t, left)
+		})
+	}
+}
+
+func TestCancelledWriteLeavesNothing(t *testing.T) {
+	in := input(t, image.Metal, "rootfs: ext4\n")
+	ctx, cancel := context.WithCancel(t.Context())
+	r := before{Runner: tool.Host{}, name: "mkfs.vfat", do: func(tool.Cmd) error { cancel(); return nil }}
+
+	err := disk.Write(ctx, r, nil, in)
+
+	require.ErrorIs(t, err, context.Canceled)
+	require.NoDirExists(t, in.Scratch)
+	require.NoFileExists(t, in.Output)
+}
+
+// before does something when a certain program is to start.
+type before struct {
+	tool.Runner
+	name string
+	do   func(tool.Cmd) error
+}
+
+func (r before) Run(ctx context.Context, c tool.Cmd) ([]byte, error) {
+	if c.Name == r.name {
+		if err := r.do(c); err != nil {
+			return nil, err
+		}
+	}
+	return r.Runner.Run(ctx, c)
+}

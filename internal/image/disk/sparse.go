@@ -1,0 +1,90 @@
+package disk
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/nestos/nosa-actions/internal/image"
+	"github.com/nestos/nosa-actions/internal/tool"
+)
+
+// createSparse makes a new file of size bytes without a block of its own.
+func createSparse(path string, size int64) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := f.Truncate(size); err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// copySparse copies the data of the file from into the file to, beginning at
+// offset at there. Holes are skipped, so that place must be empty.
+func copySparse(to string, at int64, from string) error {
+	src, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	dst, err := os.OpenFile(to, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer dst.Close()
+	for end := int64(0); ; {
+		begin, err := src.Seek(end, unix.SEEK_DATA)
+		if errors.Is(err, unix.ENXIO) { // no more data
+			return dst.Close()
+		}
+		if err != nil {
+			return err
+		}
+		if end, err = src.Seek(begin, unix.SEEK_HOLE); err != nil {
+			return err
+		}
+		if _, err := src.Seek(begin, io.SeekStart); err != nil {
+			return err
+		}
+		if _, err := dst.Seek(at+begin, io.SeekStart); err != nil {
+			return err
+		}
+		// Both are files: the kernel copies.
+		if _, err := io.CopyN(dst, src, end-begin); err != nil {
+			return err
+		}
+	}
+}
+
+// convert makes the raw disk a file of the plan's format at path.
+func (b *builder) convert(ctx context.Context, path string) error {
+	if b.plan.Format == image.Raw {
+		return b.moveRaw(path)
+	}
+	_, err := b.r.Run(ctx, tool.Cmd{Name: "qemu-img", Args: []string{
+		"convert", "-f", "raw", "-O", string(b.plan.Format), "-o", "compat=1.1", "-W", b.disk, path,
+	}})
+	return err
+}
+
+// moveRaw takes the raw disk itself, or a sparse copy where the scratch
+// directory is on another file system.
+func (b *builder) moveRaw(path string) error {
+	err := os.Rename(b.disk, path)
+	if !errors.Is(err, unix.EXDEV) {
+		return err
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := createSparse(path, b.plan.Size); err != nil {
+		return err
+	}
+	return copySparse(path, 0, b.disk)
+}
