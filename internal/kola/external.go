@@ -1,0 +1,240 @@
+package kola
+
+import (
+	"archive/tar"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/nestos/nosa-actions/internal/machine"
+)
+
+const (
+	extUnit = "kola-runext.service"
+	extData = "/var/opt/kola/extdata"
+	extEnv  = "/run/kola-runext-env"
+)
+
+// externalFragment is what an external test needs in its guest: the executable
+// and the unit that runs it.
+func externalFragment(c Case) (machine.Fragment, error) {
+	exe, err := os.ReadFile(c.Executable)
+	if err != nil {
+		return machine.Fragment{}, err
+	}
+	base := filepath.Base(c.Executable)
+	path := "/usr/local/bin/kola-runext-" + base
+	unit := fmt.Sprintf(`[Unit]
+Description=External test %[1]s
+
+[Service]
+RemainAfterExit=yes
+EnvironmentFile=-%[2]s
+Environment=KOLA_UNIT=%[3]s
+Environment=KOLA_TEST=%[1]s
+Environment=KOLA_TEST_EXE=%[4]s
+Environment=KOLA_EXT_DATA=%[5]s
+ExecStart=%[6]s
+`, specifier(c.Name), extEnv, extUnit, specifier(base), extData, specifier(path))
+	return machine.Fragment{
+		Files: []machine.File{{Path: path, Content: exe, Mode: 0o755}},
+		Units: []machine.Unit{{Name: extUnit, Content: unit}},
+	}, nil
+}
+
+// specifier protects the percent signs of a name in a unit file.
+func specifier(name string) string { return strings.ReplaceAll(name, "%", "%%") }
+
+//go:embed agent.sh
+var agent string
+
+// turn is how one run of the agent ended: the test asks for a reboot, or has
+// ended.
+type turn struct {
+	Reboot string
+	Result struct{ ActiveState, SubState, Result, Code, Status string }
+}
+
+// rebootTime is how long a guest may take from the permission to reboot until
+// its sshd answers after that.
+const rebootTime = 2 * time.Minute
+
+// session runs one external test in its guest.
+type session struct {
+	guest  *machine.Guest
+	ssh    *machine.SSH // replaced after each reboot
+	accel  machine.Accel
+	reboot int // reboots so far
+}
+
+// run starts the test's unit and follows it through its reboots to its end.
+func (s *session) run(ctx context.Context, c Case) error {
+	if err := s.upload(ctx, c.Data); err != nil {
+		return fmt.Errorf("uploading %s: %w", c.Data, err)
+	}
+	for {
+		out, err := s.ssh.Run(ctx, "sudo bash -s", strings.NewReader(agent))
+		if err != nil {
+			return err
+		}
+		var t turn
+		if err := json.Unmarshal(lastLine(out.Stdout), &t); err != nil || out.Status != 0 {
+			return fmt.Errorf("the test could not be run: exit status %d%s", out.Status, complaint(out))
+		}
+		if t.Reboot == "" {
+			return s.verdict(ctx, t)
+		}
+		if err := s.restart(ctx, t.Reboot); err != nil {
+			return fmt.Errorf("reboot %q: %w", t.Reboot, err)
+		}
+	}
+}
+
+// verdict is nil only for a test that exited with status 0.
+func (s *session) verdict(ctx context.Context, t turn) error {
+	r := t.Result
+	if r.Result == "success" && r.SubState == "exited" && r.Code == "1" && r.Status == "0" {
+		return nil
+	}
+	how := "result " + r.Result
+	switch r.Code { // CLD_EXITED, CLD_KILLED, CLD_DUMPED
+	case "1":
+		how = "exit status " + r.Status
+	case "2", "3":
+		how = "killed by signal " + r.Status
+	}
+	return fmt.Errorf("%s ended with %s%s", extUnit, how, status(ctx, s.ssh, extUnit, 40))
+}
+
+// restart lets the guest reboot and waits for it to come back with another boot
+// id, then tells the test where it was.
+func (s *session) restart(ctx context.Context, mark string) error {
+	before, err := s.bootID(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, s.accel.Scale(rebootTime),
+		fmt.Errorf("not back within %s", s.accel.Scale(rebootTime)))
+	defer cancel()
+	// The connection may be cut before the answer comes.
+	_, _ = s.ssh.Run(ctx, "sudo sh -c 'echo > /run/kolet-reboot-ack'", nil)
+	for {
+		s.ssh.Close()
+		if s.ssh, err = s.guest.Connect(ctx); err != nil {
+			return err
+		}
+		after, err := s.bootID(ctx)
+		if err == nil && after != before {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(settlePause):
+		}
+	}
+	s.reboot++
+	return s.mark(ctx, mark)
+}
+
+func (s *session) mark(ctx context.Context, mark string) error {
+	line := "AUTOPKGTEST_REBOOT_MARK='" + strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(mark) + "'\n"
+	out, err := s.ssh.Run(ctx, "sudo tee "+extEnv+" >/dev/null", strings.NewReader(line))
+	if err != nil {
+		return err
+	}
+	if out.Status != 0 {
+		return fmt.Errorf("writing %s: exit status %d%s", extEnv, out.Status, complaint(out))
+	}
+	return nil
+}
+
+func (s *session) bootID(ctx context.Context) (string, error) {
+	out, err := s.ssh.Run(ctx, "cat /proc/sys/kernel/random/boot_id", nil)
+	if err != nil {
+		return "", err
+	}
+	id := strings.TrimSpace(string(out.Stdout))
+	if id == "" {
+		return "", errors.New("no boot id")
+	}
+	return id, nil
+}
+
+// upload copies a directory to where KOLA_EXT_DATA points; links are followed,
+// because tests share files by them.
+func (s *session) upload(ctx context.Context, dir string) error {
+	if dir == "" {
+		return nil
+	}
+	read, write := io.Pipe()
+	go func() { write.CloseWithError(archive(write, dir)) }()
+	defer read.Close()
+	out, err := s.ssh.Run(ctx, "sudo mkdir -p "+extData+" && sudo tar -x --no-same-owner -f - -C "+extData, read)
+	if err != nil {
+		return err
+	}
+	if out.Status != 0 {
+		return fmt.Errorf("exit status %d%s", out.Status, complaint(out))
+	}
+	return nil
+}
+
+// archive writes the files of a directory as a tar.
+func archive(w io.Writer, dir string) error {
+	real, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return err
+	}
+	t := tar.NewWriter(w)
+	err = filepath.WalkDir(real, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || path == real {
+			return err
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(real, path)
+		if err != nil {
+			return err
+		}
+		return addFile(t, path, name, info)
+	})
+	if err != nil {
+		return err
+	}
+	return t.Close()
+}
+
+func addFile(t *tar.Writer, path, name string, info fs.FileInfo) error {
+	head, err := tar.FileInfoHeader(info, "")
+	if err != nil {
+		return err
+	}
+	head.Name, head.Uid, head.Gid, head.Uname, head.Gname = name, 0, 0, "", ""
+	if err := t.WriteHeader(head); err != nil || !info.Mode().IsRegular() {
+		return err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = io.Copy(t, f)
+	return err
+}
+
+// lastLine is the last line that is not empty.
+func lastLine(text []byte) []byte {
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return []byte(lines[len(lines)-1])
+}

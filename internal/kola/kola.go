@@ -1,0 +1,177 @@
+// Package kola tests an image by booting it: it finds the tests, gives each its
+// own guest, watches console and journal, and says in the end which tests
+// passed. Tests are built in or come with a config (tests/kola).
+package kola
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/nestos/nosa-actions/internal/arch"
+	"github.com/nestos/nosa-actions/internal/machine"
+	"github.com/nestos/nosa-actions/internal/progress"
+	"github.com/nestos/nosa-actions/internal/tool"
+)
+
+// Options say what is tested, where, and how.
+type Options struct {
+	Tests          []Selected
+	LenientConsole bool // findings on the console only warn
+
+	Arch      arch.Arch
+	Image     string // disk image; never changed
+	Expect    Expect
+	Firmware  machine.Firmware
+	MemoryMiB int // at least; 0: the machine's default
+	DiskGiB   int // at least; 0: the image's
+	Offline   bool
+
+	Append        []machine.Config // merged into every test's config
+	OutputDir     string           // must exist and be empty
+	Parallel      int              // guests at a time; 0: one
+	ExtendPercent int              // lengthens the tests' time-outs
+	Terminal      io.Writer        // receives one line per test; nil: nobody
+}
+
+// Verdict is how a test ended.
+type Verdict string
+
+const (
+	Pass Verdict = "PASS"
+	Fail Verdict = "FAIL"
+	Skip Verdict = "SKIP"
+	Warn Verdict = "WARN" // failed, but that only warns
+)
+
+// Result is the outcome of one test.
+type Result struct {
+	Name     string        `json:"name"`
+	Subtests []Result      `json:"subtests"`
+	Verdict  Verdict       `json:"result"`
+	Duration time.Duration `json:"duration"` // nanoseconds
+	Output   string        `json:"output"`   // why it did not pass, and warnings
+	// Boot is the time from the start of the guest to the end of its start-up.
+	Boot time.Duration `json:"boot,omitzero"`
+}
+
+const (
+	startTime   = 5 * time.Minute  // from power-on to ssh
+	settleTime  = 3 * time.Minute  // from ssh to the end of the start-up
+	testTime    = 10 * time.Minute // default of an exclusive test
+	startTrials = 2                // a guest that does not start is tried again
+)
+
+// errStart marks what went wrong before the test itself began, by ssh not
+// coming up in time.
+var errStart = errors.New("the guest did not start")
+
+// Run runs the tests and writes each one's logs below OutputDir. Failed tests
+// are results; an error means that testing itself was not possible.
+func Run(ctx context.Context, r tool.Runner, log *progress.Log, o Options) (Report, error) {
+	report := Report{Platform: o.Expect.Platform}
+	results := make([]Result, len(o.Tests))
+	if o.Terminal == nil {
+		o.Terminal = io.Discard
+	}
+	var terminal sync.Mutex
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(max(1, o.Parallel))
+	for i, test := range o.Tests {
+		group.Go(func() error {
+			step := log.Step("test %s", test.Name)
+			defer step.Stop()
+			res, err := o.runTest(ctx, r, log, test)
+			if err != nil {
+				return fmt.Errorf("test %s: %w", test.Name, err)
+			}
+			step.Done("%s", res.Verdict)
+			results[i] = res
+			terminal.Lock()
+			defer terminal.Unlock()
+			announce(o.Terminal, res)
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return report, err
+	}
+	report.Tests = results
+	report.Verdict = overall(results)
+	return report, nil
+}
+
+// announce prints the outcome of a test with why it did not pass.
+func announce(w io.Writer, res Result) {
+	fmt.Fprintf(w, "--- %s: %s (%.2fs)\n", res.Verdict, res.Name, res.Duration.Seconds())
+	for _, sub := range res.Subtests {
+		fmt.Fprintf(w, "    --- %s: %s (%.2fs)\n", sub.Verdict, sub.Name, sub.Duration.Seconds())
+		indented(w, "        ", sub.Output)
+	}
+	indented(w, "    ", res.Output)
+}
+
+func indented(w io.Writer, indent, text string) {
+	for line := range strings.Lines(text) {
+		fmt.Fprintf(w, "%s%s\n", indent, strings.TrimRight(line, "\n"))
+	}
+}
+
+// overall is FAIL if any test failed, else WARN if any warned, else PASS.
+func overall(results []Result) Verdict {
+	verdict := Pass
+	for _, r := range results {
+		switch {
+		case r.Verdict == Fail:
+			return Fail
+		case r.Verdict == Warn:
+			verdict = Warn
+		}
+	}
+	return verdict
+}
+
+// runTest runs one test, and again if its guest did not start.
+func (o Options) runTest(ctx context.Context, r tool.Runner, log *progress.Log, test Selected) (Result, error) {
+	begin := time.Now()
+	var trial *trial
+	var warnings []string
+	for n := 1; ; n++ {
+		trial = newTrial(o, test)
+		err := trial.run(ctx, r, log)
+		if ctx.Err() != nil {
+			return Result{}, context.Cause(ctx)
+		}
+		if err != nil {
+			return Result{}, err
+		}
+		if n == startTrials || !errors.Is(errors.Join(trial.failures...), errStart) {
+			break
+		}
+		warnings = append(warnings, "the guest was started again because ssh did not come up in time")
+	}
+	res := Result{Name: test.Name, Subtests: trial.subtests, Verdict: Pass, Duration: time.Since(begin), Boot: trial.boot}
+	var output []string
+	for _, f := range trial.failures {
+		output = append(output, f.Error())
+	}
+	failed := len(trial.failures) > 0 || slices.ContainsFunc(trial.subtests, func(s Result) bool { return s.Verdict == Fail })
+	if failed {
+		res.Verdict = Fail
+		if test.Warn {
+			res.Verdict = Warn
+		}
+	}
+	for _, w := range append(warnings, trial.warnings...) {
+		output = append(output, "warning: "+w)
+	}
+	res.Output = strings.Join(output, "\n")
+	return res, nil
+}

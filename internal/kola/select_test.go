@@ -1,0 +1,121 @@
+package kola
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestSelect(t *testing.T) {
+	cases := []Case{
+		{Name: "basic"},
+		{Name: "ext.config.a", Executable: "a", Meta: Meta{Tags: []string{"slow"}}},
+		{Name: "ext.config.b", Executable: "b", Meta: Meta{Tags: []string{"needs-internet"}}},
+		{Name: "ext.config.c", Executable: "c", Meta: Meta{RequiredTag: "special", Tags: []string{"special"}}},
+		{Name: "ext.config.d", Executable: "d", Meta: Meta{Distros: parseOnly("fcos")}},
+		{Name: "ext.config.e", Executable: "e", Meta: Meta{Platforms: parseOnly("!qemu")}},
+		{Name: "ext.config.f", Executable: "f", Meta: Meta{Architectures: parseOnly("aarch64")}},
+	}
+	now := time.Date(2026, 7, 1, 0, 0, 0, 0, time.UTC)
+	denied := func(entries string) []Denial {
+		list, err := parseDenylist("kola-denylist.yaml", []byte(entries))
+		require.NoError(t, err)
+		return list
+	}
+	for name, c := range map[string]struct {
+		filter Filter
+		want   []string // "warn NAME" where a failure only warns
+	}{
+		"all":               {Filter{}, []string{"basic", "ext.config.a", "ext.config.b"}},
+		"glob":              {Filter{Patterns: []string{"ext.*"}}, []string{"ext.config.a", "ext.config.b", "ext.config.c"}},
+		"tag":               {Filter{Tags: []string{"slow"}}, []string{"ext.config.a"}},
+		"every external":    {Filter{Tags: []string{"external"}}, []string{"ext.config.a", "ext.config.b"}},
+		"name or tag":       {Filter{Patterns: []string{"basic"}, Tags: []string{"slow"}}, []string{"basic", "ext.config.a"}},
+		"forbidden tag":     {Filter{Tags: []string{"!slow"}}, []string{"basic", "ext.config.b"}},
+		"no net":            {Filter{NoNet: true}, []string{"basic", "ext.config.a"}},
+		"required tag":      {Filter{Tags: []string{"special"}}, []string{"ext.config.c"}},
+		"required, named":   {Filter{Patterns: []string{"ext.config.c"}}, []string{"ext.config.c"}},
+		"required, by star": {Filter{Patterns: []string{"*"}}, []string{"basic", "ext.config.a", "ext.config.b"}},
+		"denied by flag":    {Filter{Deny: []string{"ext.*"}}, []string{"basic"}},
+		"denied":            {Filter{Denylist: denied("- pattern: ext.*\n")}, []string{"basic"}},
+		"another stream":    {Filter{Denylist: denied("- pattern: '*'\n  streams: [stable]\n")}, []string{"basic", "ext.config.a", "ext.config.b"}},
+		"another arch":      {Filter{Denylist: denied("- pattern: '*'\n  arches: [aarch64]\n")}, []string{"basic", "ext.config.a", "ext.config.b"}},
+		"this stream":       {Filter{Denylist: denied("- pattern: '*.a'\n  streams: [next, stable]\n  platforms: [qemu]\n"), At: Situation{Stream: "next"}}, []string{"basic", "ext.config.b"}},
+		"snoozed":           {Filter{Denylist: denied("- pattern: '*.a'\n  snooze: 2026-07-02\n")}, []string{"basic", "ext.config.b"}},
+		"snooze over":       {Filter{Denylist: denied("- pattern: '*.a'\n  snooze: 2026-06-30\n")}, []string{"basic", "ext.config.a", "ext.config.b"}},
+		"warn":              {Filter{Denylist: denied("- pattern: '*.a'\n  warn: true\n")}, []string{"basic", "warn ext.config.a", "ext.config.b"}},
+		"snooze, then warn": {Filter{Denylist: denied("- pattern: '*.a'\n  warn: true\n  snooze: 2026-08-01\n")}, []string{"basic", "ext.config.b"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := c.filter
+			f.Distro, f.At.Arch, f.At.Platform, f.At.Now = "nestos", "x86_64", "qemu", now
+			if f.At.Stream == "" {
+				f.At.Stream = "devel"
+			}
+			got, err := f.Select(cases)
+			require.NoError(t, err)
+			var names []string
+			for _, s := range got.Tests {
+				name := s.Name
+				if s.Warn {
+					name = "warn " + name
+				}
+				names = append(names, name)
+			}
+			require.Equal(t, c.want, names)
+		})
+	}
+}
+
+func TestSelectRefuses(t *testing.T) {
+	_, err := Filter{Patterns: []string{"basic", "nothing.*"}}.Select([]Case{{Name: "basic"}})
+	require.EqualError(t, err, `no test fits the pattern "nothing.*"`)
+	_, err = Filter{}.Select([]Case{{Name: "a"}, {Name: "a"}})
+	require.EqualError(t, err, "two tests are called a")
+	_, err = Filter{Patterns: []string{"[a"}}.Select([]Case{{Name: "a"}})
+	require.ErrorContains(t, err, "syntax error in pattern")
+}
+
+func TestConsoleMayBeLeftLenient(t *testing.T) {
+	list, err := parseDenylist("f", []byte("- pattern: skip-console-warnings\n"))
+	require.NoError(t, err)
+	got, err := Filter{Denylist: list}.Select([]Case{{Name: "a"}})
+	require.NoError(t, err)
+	require.True(t, got.LenientConsole)
+	require.Len(t, got.Tests, 1)
+}
+
+func TestDenylistOfARealConfig(t *testing.T) {
+	for _, config := range []string{"nestos-config", "fedora-coreos-config"} {
+		file := filepath.Join("..", "..", "..", "shared", "data", config, "kola-denylist.yaml")
+		if _, err := os.Stat(file); err != nil {
+			t.Skipf("no real config beside the repository: %v", err)
+		}
+		list, err := LoadDenylist(file)
+		require.NoError(t, err)
+		require.NotEmpty(t, list)
+	}
+}
+
+func TestDenylistsThatAreWrong(t *testing.T) {
+	for text, want := range map[string]string{
+		"- pattern: a\n  snooze: soon\n- snooze: 2020-01-01\n": "d.yaml:1:3: snooze \"soon\" is not a date of the form YYYY-MM-DD\nd.yaml:3:3: pattern \"\" is not a glob",
+		"- pattern: '[a'\n":                 "d.yaml:1:3: pattern \"[a\" is not a glob",
+		"pattern: a\n":                      "d.yaml: not a list of objects: unmarshal errors:\n  line 1: cannot unmarshal !!map into []yaml.Node",
+		"- pattern: a\n  streams: {a: b}\n": "d.yaml:1:3: bad entry: line 2: cannot unmarshal !!map into []string",
+	} {
+		_, err := parseDenylist("d.yaml", []byte(text))
+		require.EqualError(t, err, want)
+	}
+	list, err := LoadDenylist(filepath.Join(t.TempDir(), "none.yaml"))
+	require.NoError(t, err)
+	require.Empty(t, list)
+}
+
+func FuzzDenylist(f *testing.F) {
+	f.Add([]byte("- pattern: a\n  snooze: 2020-01-01\n"))
+	f.Fuzz(func(_ *testing.T, data []byte) { _, _ = parseDenylist("f", data) })
+}

@@ -1,0 +1,146 @@
+package machine
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// SSH is a connection to a guest, as User. Close it.
+type SSH struct {
+	client *ssh.Client
+}
+
+// Output is what a command left.
+type Output struct {
+	Stdout, Stderr []byte
+	Status         int // exit status; 128 + N after signal N, as shells have it
+}
+
+const (
+	dialTime  = 15 * time.Second // one attempt to log in; sshd under emulation is slow
+	dialPause = time.Second      // between two
+)
+
+// Connect waits for the guest's sshd and logs in. It ends early when the guest
+// ends or its console shows a failure; with ctx, whose cause the error carries
+// together with what the last attempt said.
+func (g *Guest) Connect(ctx context.Context) (*SSH, error) {
+	ctx, stop := g.WhileHealthy(ctx)
+	defer stop()
+	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(g.SSHPort))
+	var last error
+	for {
+		s, err := dial(ctx, address, g.signer)
+		if err == nil {
+			return s, nil
+		}
+		if ctx.Err() == nil {
+			last = err
+		}
+		select {
+		case <-ctx.Done():
+			err := context.Cause(ctx)
+			if last != nil && errors.Is(err, context.DeadlineExceeded) {
+				err = fmt.Errorf("%w (ssh: %v)", err, last)
+			}
+			return nil, fmt.Errorf("waiting for ssh: %w", err)
+		case <-time.After(dialPause):
+		}
+	}
+}
+
+// dial logs in once.
+func dial(ctx context.Context, address string, key ssh.Signer) (*SSH, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTime)
+	defer cancel()
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	// qemu accepts before the guest listens, so the handshake too needs an end.
+	release := context.AfterFunc(ctx, func() { conn.Close() })
+	c, channels, requests, err := ssh.NewClientConn(conn, address, &ssh.ClientConfig{
+		User: User,
+		Auth: []ssh.AuthMethod{ssh.PublicKeys(key)},
+		// The guest made its host key a moment ago, and the way to it is a
+		// port of the loopback interface that qemu holds.
+		HostKeyCallback: ssh.InsecureIgnoreHostKey(), //nolint:gosec // see above
+	})
+	if !release() || err != nil {
+		conn.Close()
+		if err == nil {
+			err = context.Cause(ctx)
+		}
+		return nil, err
+	}
+	return &SSH{client: ssh.NewClient(c, channels, requests)}, nil
+}
+
+// Close ends the connection and all that runs over it.
+func (s *SSH) Close() error { return s.client.Close() }
+
+// Run runs a command line in the login shell. A status other than 0 is no
+// error; an error means that the command did not run to its end. A nil stdin
+// is empty.
+func (s *SSH) Run(ctx context.Context, command string, stdin io.Reader) (Output, error) {
+	var stdout, stderr bytes.Buffer
+	status, err := s.Stream(ctx, command, stdin, &stdout, &stderr)
+	return Output{Stdout: stdout.Bytes(), Stderr: stderr.Bytes(), Status: status}, err
+}
+
+// Stream does as Run and passes the output on as it comes.
+func (s *SSH) Stream(ctx context.Context, command string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
+	session, done, err := s.session(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer done()
+	session.Stdin, session.Stdout, session.Stderr = stdin, stdout, stderr
+	status, err := exitStatus(ctx, session.Run(command))
+	if err != nil {
+		return 0, fmt.Errorf("ssh: %.80q: %w", command, err)
+	}
+	return status, nil
+}
+
+// session opens a session that ends with ctx.
+func (s *SSH) session(ctx context.Context) (*ssh.Session, func(), error) {
+	if ctx.Err() != nil {
+		return nil, nil, context.Cause(ctx)
+	}
+	// A guest that hangs answers nothing, not even a request to close: only
+	// the end of the connection is sure to end a wait.
+	release := context.AfterFunc(ctx, func() { s.client.Close() })
+	session, err := s.client.NewSession()
+	if err != nil {
+		release()
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return nil, nil, fmt.Errorf("ssh session: %w", err)
+	}
+	return session, func() { release(); session.Close() }, nil
+}
+
+// exitStatus sorts how a command ended from why it did not.
+func exitStatus(ctx context.Context, err error) (int, error) {
+	if err == nil {
+		return 0, nil
+	}
+	if ctx.Err() != nil {
+		return 0, context.Cause(ctx)
+	}
+	if exit, ok := errors.AsType[*ssh.ExitError](err); ok {
+		return exit.ExitStatus(), nil
+	}
+	return 0, err
+}
