@@ -1,0 +1,90 @@
+package prune_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/nestos/nosa-actions/internal/arch"
+	"github.com/nestos/nosa-actions/internal/stage/prune"
+	"github.com/nestos/nosa-actions/internal/testkit"
+	"github.com/nestos/nosa-actions/internal/tool"
+	"github.com/nestos/nosa-actions/internal/tool/tooltest"
+	"github.com/nestos/nosa-actions/internal/workdir"
+)
+
+// builds makes a work directory with builds, the last one the newest.
+func builds(t *testing.T, ids ...string) *workdir.Dir {
+	t.Helper()
+	d, err := workdir.Create(t.TempDir(), arch.X86_64)
+	require.NoError(t, err)
+	hash := strings.Repeat("0", 64)
+	for _, id := range ids {
+		tmp := filepath.Join(d.Tmp(), "made-"+id)
+		require.NoError(t, os.Mkdir(tmp, 0o755))
+		require.NoError(t, workdir.WriteMeta(tmp, &workdir.Meta{
+			BuildID: id, Name: "nestos", OSTreeCommit: hash, OSTreeContentChecksum: hash, InputHash: hash,
+			OSTreeVersion: id, OSTreeTimestamp: "2025-01-14T08:00:00Z",
+		}))
+		_, err := d.Publish(tmp, id)
+		require.NoError(t, err)
+	}
+	return d
+}
+
+func ostree(t *testing.T, d *workdir.Dir, args ...string) string {
+	t.Helper()
+	out, err := tool.Host{}.Run(t.Context(), tool.Cmd{
+		Name: "ostree", Args: append([]string{"--repo=" + filepath.Join(d.Tmp(), "repo")}, args...),
+	})
+	require.NoError(t, err)
+	return string(out)
+}
+
+func TestRunRemovesTheRefOfABuildAndNoOther(t *testing.T) {
+	testkit.NeedTool(t, "ostree")
+	d := builds(t, "24.0", "24.0-1", "24.1")
+	ostree(t, d, "init", "--mode=archive")
+	for _, ref := range []string{"24.0", "24.0-1", "24.1", "nestos/x86_64/stable"} {
+		ostree(t, d, "commit", "--branch="+ref, "--tree=dir="+t.TempDir())
+	}
+
+	dropped, err := prune.Run(t.Context(), prune.Options{Workdir: d, Runner: tool.Host{}, Builds: []string{"24.0"}})
+
+	require.NoError(t, err)
+	require.Equal(t, []string{"24.0"}, dropped)
+	require.ElementsMatch(t, []string{"24.0-1", "24.1", "nestos/x86_64/stable"}, strings.Fields(ostree(t, d, "refs")))
+
+	ostree(t, d, "refs", "--delete", "24.0-1")
+	_, err = prune.Run(t.Context(), prune.Options{Workdir: d, Runner: tool.Host{}, KeepLast: 1})
+	require.NoError(t, err, "a ref that is gone already is no fault")
+}
+
+func TestRunNeedsNoRepository(t *testing.T) {
+	d := builds(t, "1", "2")
+	dropped, err := prune.Run(t.Context(), prune.Options{Workdir: d, Runner: tooltest.New(t), KeepLast: 1})
+	require.NoError(t, err)
+	require.Equal(t, []string{"1"}, dropped)
+}
+
+func TestRunReportsARefThatStays(t *testing.T) {
+	d := builds(t, "1", "2")
+	repo := filepath.Join(d.Tmp(), "repo")
+	require.NoError(t, os.Mkdir(repo, 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(repo, "config"), nil, 0o644))
+	host := tooltest.New(t).On("ostree refs --repo="+repo+" --delete 1", "", os.ErrPermission)
+
+	dropped, err := prune.Run(t.Context(), prune.Options{Workdir: d, Runner: host, KeepLast: 1})
+
+	require.EqualError(t, err, "removing the ref of build 1: permission denied")
+	require.Equal(t, []string{"1"}, dropped)
+	require.NoDirExists(t, filepath.Join(d.BuildsDir(), "1"))
+}
+
+func TestRunRefusesANegativeNumber(t *testing.T) {
+	_, err := prune.Run(t.Context(), prune.Options{Workdir: builds(t), KeepLast: -1})
+	require.EqualError(t, err, "cannot keep -1 builds")
+}

@@ -1,0 +1,270 @@
+// Package test boots the image of a build and runs tests on it: the built-in
+// ones, and those that come with the config.
+package test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nestos/nosa-actions/internal/arch"
+	"github.com/nestos/nosa-actions/internal/atomicfile"
+	"github.com/nestos/nosa-actions/internal/diag"
+	"github.com/nestos/nosa-actions/internal/format/document"
+	"github.com/nestos/nosa-actions/internal/kola"
+	"github.com/nestos/nosa-actions/internal/machine"
+	"github.com/nestos/nosa-actions/internal/progress"
+	"github.com/nestos/nosa-actions/internal/tool"
+	"github.com/nestos/nosa-actions/internal/workdir"
+)
+
+// Options choose the image, the tests, and how they run. The zero value runs
+// all tests on the newest build's qemu image.
+type Options struct {
+	Build    string   // id; empty: the newest
+	Image    string   // disk image to test instead of a build's
+	Platform string   // default: qemu
+	Distro   string   // default: nestos
+	Patterns []string // globs on names
+	Tags     []string // "T" or "!T"
+	Deny     []string // globs on names that do not run
+	ExtTests []string // directories with tests/kola, besides the config's
+	NoNet    bool     // no test that needs the internet
+
+	OutputDir     string // default: tmp/kola of the work directory
+	TAPFile       string // receives a copy of test.tap
+	Parallel      int
+	ExtendPercent int
+	AppendConfigs []string // Ignition (.ign) or Butane (.bu) files
+	Firmware      machine.Firmware
+	MemoryMiB     int
+	DiskGiB       int
+	Terminal      io.Writer // receives the verdicts; nil: nobody
+}
+
+// Result is what came of a run.
+type Result struct {
+	Report    kola.Report
+	OutputDir string
+	Notes     []string // what the denylist did
+}
+
+// defaults fills in what was not chosen.
+func (o Options) defaults() Options {
+	if o.Platform == "" {
+		o.Platform = "qemu"
+	}
+	if o.Distro == "" {
+		o.Distro = "nestos"
+	}
+	if o.Terminal == nil {
+		o.Terminal = io.Discard
+	}
+	return o
+}
+
+// Run selects and runs tests. Tests that fail are in the result; an error means
+// that testing was not possible. dir may be nil if an image is given.
+func Run(ctx context.Context, r tool.Runner, log *progress.Log, dir *workdir.Dir, o Options) (Result, error) {
+	o = o.defaults()
+	if o.Platform != "qemu" {
+		return Result{}, fmt.Errorf("platform %q cannot be tested yet; possible is qemu", o.Platform)
+	}
+	target, err := o.target(dir)
+	if err != nil {
+		return Result{}, err
+	}
+	selection, err := List(dir, o)
+	if err != nil {
+		return Result{}, err
+	}
+	for _, note := range selection.Notes {
+		log.Notef("%s", note)
+	}
+	appended, err := readConfigs(o.AppendConfigs)
+	if err != nil {
+		return Result{}, err
+	}
+	out, err := o.outputDir(dir)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := kola.PrepareOutput(out); err != nil {
+		return Result{}, err
+	}
+	report, err := kola.Run(ctx, r, log, kola.Options{
+		Tests: selection.Tests, LenientConsole: selection.LenientConsole,
+		Arch: target.arch, Image: target.image, Firmware: o.Firmware, MemoryMiB: o.MemoryMiB, DiskGiB: o.DiskGiB,
+		Expect:  kola.Expect{Commit: target.commit, Platform: o.Platform},
+		Offline: o.NoNet, Append: appended, OutputDir: out,
+		Parallel: o.Parallel, ExtendPercent: o.ExtendPercent, Terminal: o.Terminal,
+	})
+	if err != nil {
+		return Result{}, err
+	}
+	result := Result{Report: report, OutputDir: out, Notes: selection.Notes}
+	return result, o.save(result, target)
+}
+
+// save writes the records of the run.
+func (o Options) save(result Result, target target) error {
+	err := result.Report.Save(result.OutputDir)
+	if o.TAPFile != "" {
+		err = errors.Join(err, atomicfile.Write(o.TAPFile, result.Report.TAP(), 0o644))
+	}
+	return errors.Join(err, target.record(o).save(filepath.Join(result.OutputDir, "properties.json")))
+}
+
+// target is what is tested.
+type target struct {
+	arch   arch.Arch
+	image  string
+	build  string // id; empty for a bare image
+	commit string
+}
+
+func (o Options) target(dir *workdir.Dir) (target, error) {
+	if o.Image != "" {
+		if _, err := os.Stat(o.Image); err != nil {
+			return target{}, err
+		}
+		if dir != nil {
+			return target{arch: dir.Arch, image: o.Image}, nil
+		}
+		host, err := arch.Host()
+		return target{arch: host, image: o.Image}, err
+	}
+	if dir == nil {
+		return target{}, errors.New("neither a work directory nor an image to test")
+	}
+	build, err := dir.Build(o.Build)
+	if err != nil {
+		return target{}, err
+	}
+	meta, err := build.Meta()
+	if err != nil {
+		return target{}, err
+	}
+	_, image, err := build.Image("qemu")
+	if errors.Is(err, fs.ErrNotExist) {
+		return target{}, fmt.Errorf("%w; run nosa buildextend-qemu first", err)
+	}
+	return target{arch: dir.Arch, image: image, build: build.ID, commit: meta.OSTreeCommit}, err
+}
+
+// List selects tests without running them.
+func List(dir *workdir.Dir, o Options) (kola.Selection, error) {
+	o = o.defaults()
+	cases, err := o.cases(dir)
+	if err != nil {
+		return kola.Selection{}, err
+	}
+	filter := kola.Filter{
+		Patterns: o.Patterns, Tags: o.Tags, Deny: o.Deny, Distro: o.Distro, NoNet: o.NoNet,
+		At: kola.Situation{Platform: o.Platform, Now: time.Now()},
+	}
+	if dir == nil {
+		host, err := arch.Host()
+		if err != nil {
+			return kola.Selection{}, err
+		}
+		filter.At.Arch = host.RPM
+		return filter.Select(cases)
+	}
+	filter.At.Arch = dir.Arch.RPM
+	if filter.At.Stream, filter.At.OSVersion, err = stream(dir); err != nil {
+		return kola.Selection{}, err
+	}
+	filter.Denylist, err = kola.LoadDenylist(filepath.Join(dir.Config(), "kola-denylist.yaml"))
+	if err != nil {
+		return kola.Selection{}, err
+	}
+	return filter.Select(cases)
+}
+
+// cases finds all tests there are.
+func (o Options) cases(dir *workdir.Dir) ([]kola.Case, error) {
+	cases, err := kola.Builtin()
+	if err != nil {
+		return nil, err
+	}
+	sources := slices.Clone(o.ExtTests)
+	if len(sources) == 0 {
+		sources = []string{"."}
+	}
+	if dir != nil {
+		sources = append(sources, dir.Config())
+	}
+	var found diag.List
+	for _, source := range sources {
+		external, err := kola.Discover(source, &found)
+		if err != nil {
+			return nil, err
+		}
+		cases = append(cases, external...)
+	}
+	return cases, found.Err()
+}
+
+// stream reads two variables of the top-level manifest, as the conditions of a
+// denylist compare them: includes are not followed.
+func stream(dir *workdir.Dir) (stream, osversion string, err error) {
+	variant, err := dir.Variant()
+	if err != nil {
+		return "", "", err
+	}
+	name := "manifest.yaml"
+	if variant != "" {
+		name = "manifest-" + variant + ".yaml"
+	}
+	top, err := document.Load(filepath.Join(dir.Config(), name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", "", nil
+	}
+	if err != nil {
+		return "", "", err
+	}
+	variables, _ := top.Get("variables")
+	text := func(key string) string {
+		if value, ok := variables.Get(key); ok {
+			return strings.TrimSpace(fmt.Sprint(value.Any()))
+		}
+		return ""
+	}
+	return text("stream"), text("osversion"), nil
+}
+
+func readConfigs(paths []string) ([]machine.Config, error) {
+	var out []machine.Config
+	for _, path := range paths {
+		config, _, err := kola.ReadConfig(path)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, config)
+	}
+	return out, nil
+}
+
+// outputDir is where the logs go; the variable ARTIFACT_DIR stands in for the
+// work directory's tmp.
+func (o Options) outputDir(dir *workdir.Dir) (string, error) {
+	base := os.Getenv("ARTIFACT_DIR")
+	switch {
+	case o.OutputDir != "":
+		return filepath.Abs(o.OutputDir)
+	case base != "":
+		return filepath.Abs(filepath.Join(base, "kola"))
+	case dir != nil:
+		return filepath.Join(dir.Tmp(), "kola"), nil
+	default:
+		return filepath.Abs("_kola_temp")
+	}
+}

@@ -1,0 +1,131 @@
+package test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/nestos/nosa-actions/internal/arch"
+	"github.com/nestos/nosa-actions/internal/kola"
+	"github.com/nestos/nosa-actions/internal/tool/tooltest"
+	"github.com/nestos/nosa-actions/internal/workdir"
+)
+
+// work makes a work directory with a config of the given files.
+func work(t *testing.T, files map[string]string) *workdir.Dir {
+	t.Helper()
+	t.Chdir(t.TempDir()) // the current directory is searched for tests too
+	dir, err := workdir.Create(t.TempDir(), arch.X86_64)
+	require.NoError(t, err)
+	for name, content := range files {
+		path := filepath.Join(dir.Path, "src", name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(t, os.WriteFile(path, []byte(content), 0o755))
+	}
+	return dir
+}
+
+func names(s kola.Selection) []string {
+	var out []string
+	for _, t := range s.Tests {
+		out = append(out, t.Name)
+	}
+	return out
+}
+
+func TestListFindsBuiltInAndTheConfigsTests(t *testing.T) {
+	dir := work(t, map[string]string{
+		"config/manifest.yaml":            "variables:\n  stream: devel\n  osversion: 9\n",
+		"config/tests/kola/motd/test.sh":  "#!/bin/sh\n",
+		"config/tests/kola/fcos/test.sh":  "#!/bin/sh\n## kola:\n##   distros: fcos\n\n",
+		"config/tests/kola/noisy/test.sh": "#!/bin/sh\n",
+		"config/kola-denylist.yaml":       "- pattern: ext.config.noisy\n  streams: [devel]\n  osversion: ['9']\n  tracker: https://example.com/1\n",
+	})
+	selection, err := List(dir, Options{})
+	require.NoError(t, err)
+	require.Equal(t, []string{"basic", "ext.config.motd"}, names(selection))
+	require.Equal(t, []string{"ext.config.noisy: on the denylist: https://example.com/1"}, selection.Notes)
+
+	selection, err = List(dir, Options{Distro: "fcos"})
+	require.NoError(t, err)
+	require.Equal(t, []string{"basic", "ext.config.fcos", "ext.config.motd"}, names(selection))
+}
+
+func TestTheVariantsManifestNamesTheStream(t *testing.T) {
+	dir := work(t, map[string]string{
+		"config.json":               `{"coreos-assembler.config-variant": "edge"}`,
+		"config/manifest.yaml":      "variables: {stream: devel}\n",
+		"config/manifest-edge.yaml": "variables: {stream: testing}\n",
+	})
+	name, version, err := stream(dir)
+	require.NoError(t, err)
+	require.Equal(t, "testing", name)
+	require.Empty(t, version)
+}
+
+func TestListReportsBadTests(t *testing.T) {
+	dir := work(t, map[string]string{"config/tests/kola/a/test.sh": "#!/bin/sh\n## kola:\n##   tag: x\n\n"})
+	_, err := List(dir, Options{})
+	require.ErrorContains(t, err, `test.sh:3:6: unknown key "tag"; did you mean "tags"?`)
+}
+
+func TestRunRefusesBeforeAnythingStarts(t *testing.T) {
+	dir := work(t, nil)
+	foreign := t.TempDir()
+	image := filepath.Join(t.TempDir(), "a.qcow2")
+	require.NoError(t, os.WriteFile(image, nil, 0o600))
+	for name, c := range map[string]struct {
+		dir  *workdir.Dir
+		o    Options
+		want string
+	}{
+		"no build":       {dir, Options{}, "no build"},
+		"no image":       {dir, Options{Image: "none.qcow2"}, "stat none.qcow2: no such file or directory"},
+		"nothing":        {nil, Options{}, "neither a work directory nor an image to test"},
+		"platform":       {dir, Options{Platform: "aws"}, `platform "aws" cannot be tested yet; possible is qemu`},
+		"pattern":        {dir, Options{Image: image, Patterns: []string{"x"}}, `no test fits the pattern "x"`},
+		"foreign output": {dir, Options{Image: image, OutputDir: foreign}, "is not one of ours"},
+		"bad config":     {dir, Options{Image: image, AppendConfigs: []string{image}}, "not a config (empty)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Run(t.Context(), tooltest.New(t), nil, c.dir, c.o)
+			require.ErrorContains(t, err, c.want)
+		})
+	}
+}
+
+func TestOutputDir(t *testing.T) {
+	dir := work(t, nil)
+	here, err := os.Getwd()
+	require.NoError(t, err)
+	t.Setenv("ARTIFACT_DIR", "")
+	for want, o := range map[string]Options{
+		filepath.Join(dir.Tmp(), "kola"): {},
+		filepath.Join(here, "out"):       {OutputDir: "out"},
+	} {
+		got, err := o.outputDir(dir)
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	}
+	got, err := Options{}.outputDir(nil)
+	require.NoError(t, err)
+	require.Equal(t, filepath.Join(here, "_kola_temp"), got)
+	t.Setenv("ARTIFACT_DIR", "/artifacts")
+	got, err = Options{}.outputDir(dir)
+	require.NoError(t, err)
+	require.Equal(t, "/artifacts/kola", got)
+}
+
+func TestProperties(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "properties.json")
+	p := target{arch: arch.X86_64, image: "i", build: "1", commit: "c"}.record(Options{Platform: "qemu", Distro: "nestos"})
+	require.NoError(t, p.save(path))
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	var got properties
+	require.NoError(t, json.Unmarshal(data, &got))
+	require.Equal(t, p, got)
+}
