@@ -1,0 +1,128 @@
+// Command bench runs the pipeline and, in the same run, the plain-tools way to
+// the same result, and prints seconds and bytes of each side by side. The ratio
+// is what counts: both sides share the machine's mood.
+//
+//	tree and commit:  nosa build container   dnf --installroot + dracut + ostree commit
+//	disk:             nosa buildextend-qemu  sgdisk, loop device, mounts, cp, qemu-img convert
+//
+// The plain way does less: no scriptlet sandbox, no metadata, no OCI archive, no
+// boot loader, no verification.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/nestos/nosa-actions/internal/tool"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// bench is one run.
+type bench struct {
+	host             tool.Host
+	nosa, pool       string
+	config, dir      string
+	pipeline, plains []measure
+}
+
+// measure is what one step took and left.
+type measure struct {
+	step  string
+	took  time.Duration
+	bytes int64 // allocated on the disk by the step's result
+}
+
+func run(ctx context.Context) error {
+	b := &bench{}
+	flag.StringVar(&b.nosa, "nosa", "bin/nosa", "the nosa program")
+	flag.StringVar(&b.pool, "pool", ".cache/pool", "package repository")
+	flag.StringVar(&b.config, "config", "examples/nestos-mini", "config repository")
+	flag.Parse()
+	if os.Geteuid() != 0 {
+		return fmt.Errorf("needs root: trees have files of many owners")
+	}
+	for _, path := range []*string{&b.nosa, &b.pool, &b.config} {
+		abs, err := filepath.Abs(*path)
+		if err != nil {
+			return err
+		}
+		*path = abs
+	}
+	var err error
+	if b.dir, err = os.MkdirTemp("", "nosa-bench-"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(b.dir)
+	if err := b.runPipeline(ctx); err != nil {
+		return err
+	}
+	if err := b.runPlain(ctx); err != nil {
+		return err
+	}
+	b.print()
+	return nil
+}
+
+// timed runs a step and keeps its figures.
+func timed(list *[]measure, step, result string, do func() error) error {
+	fmt.Fprintf(os.Stderr, "%s ...\n", step)
+	begin := time.Now()
+	if err := do(); err != nil {
+		return fmt.Errorf("%s: %w", step, err)
+	}
+	took := time.Since(begin)
+	size, err := allocated(result)
+	*list = append(*list, measure{step, took, size})
+	return err
+}
+
+// allocated is what a file or tree occupies on the disk, hard links counted once.
+func allocated(path string) (int64, error) {
+	var sum int64
+	seen := map[uint64]bool{}
+	err := filepath.WalkDir(path, func(_ string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		stat := info.Sys().(*syscall.Stat_t)
+		if !seen[stat.Ino] {
+			seen[stat.Ino] = true
+			sum += stat.Blocks * 512
+		}
+		return nil
+	})
+	return sum, err
+}
+
+func (b *bench) print() {
+	fmt.Printf("\n%-18s %10s %10s %8s %12s %12s\n", "STEP", "NOSA", "PLAIN", "RATIO", "NOSA BYTES", "PLAIN BYTES")
+	for i, ours := range b.pipeline {
+		if i >= len(b.plains) {
+			fmt.Printf("%-18s %9.1fs %10s %8s %12d\n", ours.step, ours.took.Seconds(), "-", "-", ours.bytes)
+			continue
+		}
+		plain := b.plains[i]
+		fmt.Printf("%-18s %9.1fs %9.1fs %8.2f %12d %12d\n", ours.step, ours.took.Seconds(), plain.took.Seconds(),
+			ours.took.Seconds()/plain.took.Seconds(), ours.bytes, plain.bytes)
+	}
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/nestos/nosa-actions/internal/tool"
+)
+
+// runPipeline measures our way, then once more after a change of one file.
+func (b *bench) runPipeline(ctx context.Context) error {
+	work, config := filepath.Join(b.dir, "work"), filepath.Join(b.dir, "config")
+	yumrepos := filepath.Join(b.dir, "yumrepos")
+	for _, dir := range []string{work, yumrepos} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	repo := fmt.Sprintf("[pool]\nname=pool\nbaseurl=file://%s\ngpgcheck=0\n", b.pool)
+	if err := os.WriteFile(filepath.Join(yumrepos, "pool.repo"), []byte(repo), 0o644); err != nil {
+		return err
+	}
+	if err := b.tool(ctx, "", "cp", "-a", b.config, config); err != nil {
+		return err
+	}
+	nosa := func(args ...string) func() error {
+		return func() error { return b.tool(ctx, work, b.nosa, args...) }
+	}
+	if err := nosa("init", "--transient", "--yumrepos", yumrepos, config)(); err != nil {
+		return err
+	}
+	for _, s := range []struct {
+		step, result string
+		args         []string
+	}{
+		{"tree and commit", "tmp/repo", []string{"build", "--fetch", "container"}},
+		{"disk image", "builds/latest/", []string{"buildextend-qemu"}},
+	} {
+		if err := timed(&b.pipeline, s.step, filepath.Join(work, s.result), nosa(s.args...)); err != nil {
+			return err
+		}
+	}
+	changed := filepath.Join(config, "overlay.d/05core/etc/bench")
+	if err := os.WriteFile(changed, []byte("changed\n"), 0o644); err != nil {
+		return err
+	}
+	return timed(&b.pipeline, "again, one change", filepath.Join(work, "tmp/repo"), nosa("build", "container"))
+}
+
+// runPlain measures the same results made by hand.
+func (b *bench) runPlain(ctx context.Context) error {
+	dir := filepath.Join(b.dir, "plain")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	packages, err := b.packages(ctx)
+	if err != nil {
+		return err
+	}
+	script := func(text string, args ...string) func() error {
+		return func() error {
+			return b.tool(ctx, dir, "bash", append([]string{"-euo", "pipefail", "-c", text, "bash"}, args...)...)
+		}
+	}
+	err = timed(&b.plains, "tree and commit", filepath.Join(dir, "repo"), script(plainTree, append([]string{b.pool}, packages...)...))
+	if err != nil {
+		return err
+	}
+	return timed(&b.plains, "disk image", filepath.Join(dir, "disk.qcow2"), script(plainDisk))
+}
+
+const plainTree = `
+pool=$1; shift
+dnf -y -q --installroot="$PWD/root" --releasever=12 --disablerepo='*' --repofrompath=pool,file://"$pool" --repo=pool \
+    --nogpgcheck --setopt=install_weak_deps=0 --setopt=tsflags=nodocs --setopt=cachedir="$PWD/cache" install "$@" >&2
+kver=$(ls root/usr/lib/modules)
+bwrap --bind root / --proc /proc --dev /dev --tmpfs /tmp --tmpfs /var/tmp --unshare-net \
+    dracut --quiet --no-hostonly --add ostree --force --kver "$kver" "/usr/lib/modules/$kver/initramfs.img"
+mv root/boot/vmlinuz-* "root/usr/lib/modules/$kver/vmlinuz"
+rm -rf root/var root/boot root/dev root/proc root/run root/tmp
+mkdir root/{var,boot,dev,proc,run,tmp,sysroot}
+mv root/etc root/usr/etc
+ln -s sysroot/ostree root/ostree
+ostree init --repo=repo --mode=archive
+ostree config --repo=repo set archive.zlib-level 2
+ostree config --repo=repo set core.fsync false
+ostree commit --repo=repo -b os --tree=dir=root --no-bindings >&2
+`
+
+const plainDisk = `
+truncate -s 8G disk.raw
+sgdisk -n1:0:+1M -t1:ef02 -n2:0:+127M -t2:ef00 -n3:0:+384M -n4:0:0 disk.raw >&2
+loop=$(losetup --find --show --partscan disk.raw)
+trap 'umount -R mnt 2>/dev/null || :; losetup -d "$loop"' EXIT
+mkfs.ext4 -q -L boot "${loop}p3"
+mkfs.ext4 -q -L root "${loop}p4"
+mkdir -p mnt
+mount "${loop}p4" mnt
+ostree admin init-fs --modern mnt
+ostree admin os-init --sysroot=mnt os
+mount "${loop}p3" mnt/boot
+ostree pull-local --repo=mnt/ostree/repo repo os >&2
+ostree admin deploy --sysroot=mnt --os=os os >&2
+umount -R mnt
+qemu-img convert -O qcow2 disk.raw disk.qcow2
+`
+
+// packages are the names that the manifest lists.
+func (b *bench) packages(ctx context.Context) ([]string, error) {
+	text, err := b.host.Run(ctx, tool.Cmd{Name: b.nosa, Args: []string{"manifest", filepath.Join(b.config, "manifest.yaml")}})
+	if err != nil {
+		return nil, err
+	}
+	var flattened struct {
+		Packages []string `json:"packages"`
+	}
+	err = json.Unmarshal(text, &flattened)
+	return flattened.Packages, err
+}
+
+func (b *bench) tool(ctx context.Context, dir, name string, args ...string) error {
+	_, err := b.host.Run(ctx, tool.Cmd{Name: name, Args: args, Dir: dir})
+	return err
+}
