@@ -1,0 +1,72 @@
+// Buildextend is the third action: it makes images for platforms from a build.
+// Jobs with different platforms may run side by side.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+
+	"github.com/nestos/nosa-actions/internal/action"
+	"github.com/nestos/nosa-actions/internal/job"
+	"github.com/nestos/nosa-actions/internal/report"
+	"github.com/nestos/nosa-actions/internal/workdir"
+)
+
+// platforms are those whose images the assembler makes.
+var platforms = []string{"qemu", "metal", "metal4k"}
+
+func main() { os.Exit(action.Main(run)) }
+
+func run(ctx context.Context, step *action.Step) error {
+	in := job.ReadInputs(step)
+	chosen := step.Choices("platforms", platforms...)
+	if len(chosen) == 0 {
+		step.Wrong("platforms", "is empty", "name at least one, such as qemu")
+	}
+	j, err := job.Open(ctx, step, in)
+	if err != nil {
+		return err
+	}
+	if err := j.ReceiveBuild(ctx); err != nil {
+		return err
+	}
+	b, err := j.Build()
+	if err != nil {
+		return err
+	}
+	for _, platform := range chosen {
+		if err := j.Run(ctx, "buildextend-"+platform, "--build="+b.ID); err != nil {
+			return err
+		}
+	}
+	if _, err := j.SendImages(ctx, b, chosen); err != nil {
+		return err
+	}
+	return finish(j, b, chosen)
+}
+
+// finish tells where the images lie, as JSON for use in later steps.
+func finish(j *job.Job, b workdir.Build, chosen []string) error {
+	paths := map[string]string{}
+	made := workdir.Meta{}
+	for _, platform := range chosen {
+		image, path, err := b.Image(platform)
+		if err != nil {
+			return err
+		}
+		paths[platform] = path
+		made.SetImage(platform, image)
+	}
+	list, err := json.Marshal(paths)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		j.Step.Output("work-dir", j.Workdir),
+		j.Step.Output("build-id", b.ID),
+		j.Step.Output("images", string(list)),
+		j.Step.Summary("### Images of "+b.ID+"\n"+report.Images(&made)),
+	)
+}

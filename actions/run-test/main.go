@@ -1,0 +1,99 @@
+// Run-test is the last action: it boots the image of a build and tests it.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/nestos/nosa-actions/internal/action"
+	"github.com/nestos/nosa-actions/internal/assembler"
+	"github.com/nestos/nosa-actions/internal/job"
+	"github.com/nestos/nosa-actions/internal/report"
+)
+
+func main() { os.Exit(action.Main(run)) }
+
+func run(ctx context.Context, step *action.Step) error {
+	in := job.ReadInputs(step)
+	patterns := step.List("tests")
+	for _, p := range patterns {
+		if strings.HasPrefix(p, "-") {
+			step.Wrong("tests", fmt.Sprintf("has the word %q", p), "name tests, or patterns of their names")
+		}
+	}
+	parallel := step.Required("parallel")
+	if n, err := strconv.Atoi(parallel); parallel != "auto" && parallel != "" && (err != nil || n < 1) {
+		step.Wrong("parallel", fmt.Sprintf("is %q", parallel), "write a number from 1, or auto")
+	}
+	j, err := job.Open(ctx, step, in)
+	if err != nil {
+		return err
+	}
+	if err := j.ReceiveBuild(ctx); err != nil {
+		return err
+	}
+	if err := j.ReceiveImages(ctx); err != nil {
+		return err
+	}
+	results, err := j.Fresh("nosa-test")
+	if err != nil {
+		return err
+	}
+	// kola makes the directory itself and refuses a foreign one.
+	results = filepath.Join(results, "kola")
+	args := append([]string{"run", "--output-dir=" + results, "--parallel=" + parallel}, patterns...)
+	failed := j.Run(ctx, "kola", args...)
+	// Outputs and summary matter most when a test failed.
+	return finish(j, results, failed)
+}
+
+// finish gives the outputs and then the error that stands for failed, the end of
+// the tests' run.
+func finish(j *job.Job, results string, failed error) error {
+	tests, err := report.ReadTests(filepath.Join(results, "reports", "report.json"))
+	if failed != nil && errors.Is(err, fs.ErrNotExist) {
+		return failed // it did not come to tests
+	}
+	if err != nil {
+		return err
+	}
+	b, err := j.Build()
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		verdict(tests, failed),
+		j.Step.Output("work-dir", j.Workdir),
+		j.Step.Output("build-id", b.ID),
+		j.Step.Output("artifact", "nosa-test-"+j.Arch.RPM),
+		j.Step.Output("results", results),
+		j.Step.Output("passed", fmt.Sprint(tests.Count("PASS"))),
+		j.Step.Output("failed", fmt.Sprint(tests.Count("FAIL"))),
+		j.Step.Summary(tests.Markdown()),
+	)
+}
+
+// verdict names the tests that failed, where that is why the stage failed.
+func verdict(tests *report.Tests, failed error) error {
+	stage, ok := errors.AsType[*assembler.Error](failed)
+	if !ok {
+		return failed
+	}
+	var names []string
+	for _, t := range tests.All() {
+		if t.Result == "FAIL" {
+			names = append(names, t.Name)
+		}
+	}
+	if len(names) == 0 {
+		return failed
+	}
+	stage.Last = fmt.Sprintf("%d of %d tests failed: %s", len(names), len(tests.All()), strings.Join(names, ", "))
+	return stage
+}

@@ -1,0 +1,194 @@
+// Package action is what a program needs to be a step of a GitHub action:
+// inputs, outputs, annotations, log groups, the job summary, and an end that
+// the runner and a person understand. It is the only package that knows
+// go-githubactions, which panics where this one returns errors.
+package action
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/sethvargo/go-githubactions"
+
+	"github.com/nestos/nosa-actions/internal/diag"
+)
+
+// Exit codes of Main. A stage that failed passes its own one on instead.
+const (
+	exitFailed    = 1
+	exitInternal  = 70  // EX_SOFTWARE: a bug of ours
+	exitCancelled = 130 // as after Ctrl-C
+)
+
+// Step is the running step as the runner sees it.
+type Step struct {
+	lookup func(string) (string, bool)
+	out    io.Writer
+	sdk    *githubactions.Action
+	inputs diag.List
+	names  []string // inputs that were asked for, for the test of action.yml
+}
+
+// New makes a step from an environment and the stream that the runner reads.
+func New(lookup func(string) (string, bool), out io.Writer) *Step {
+	getenv := func(name string) string {
+		value, _ := lookup(name)
+		return value
+	}
+	return &Step{
+		lookup: lookup,
+		out:    out,
+		sdk:    githubactions.New(githubactions.WithWriter(out), githubactions.WithGetenv(getenv)),
+	}
+}
+
+// Main runs the program of a step and returns its exit code. SIGINT and SIGTERM,
+// which the runner sends on cancel, end the context. What went wrong becomes
+// annotations: findings at their places, anything else as one. It needs root
+// for the trees it handles and starts itself again through sudo where it is
+// not.
+func Main(run func(context.Context, *Step) error) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	step := New(os.LookupEnv, os.Stdout)
+	if os.Geteuid() != 0 {
+		run = elevate
+	}
+	return step.run(ctx, run)
+}
+
+func (s *Step) run(ctx context.Context, run func(context.Context, *Step) error) (code int) {
+	defer func() {
+		if p := recover(); p != nil {
+			_ = s.annotate("error", diag.Finding{Message: fmt.Sprintf("internal error: %v; this is a bug of nosa-actions, please report it with the log", p)})
+			_, _ = s.out.Write(debug.Stack())
+			code = exitInternal
+		}
+	}()
+	err := run(ctx, s)
+	if err == nil {
+		return 0
+	}
+	if quiet, ok := errors.AsType[*reported](err); ok {
+		return quiet.code
+	}
+	if ctx.Err() != nil {
+		_ = s.annotate("error", diag.Finding{Message: "cancelled"})
+		return exitCancelled
+	}
+	s.Annotate(err)
+	var exit interface{ ExitCode() int }
+	if errors.As(err, &exit) && exit.ExitCode() > 0 {
+		return exit.ExitCode()
+	}
+	return exitFailed
+}
+
+// reported is the failure of a program that has said itself what went wrong.
+type reported struct{ code int }
+
+func (r *reported) Error() string { return fmt.Sprintf("exit status %d", r.code) }
+
+// Annotate shows an error: each of its findings at the place in the file, or the
+// whole as one annotation if it has none.
+func (s *Step) Annotate(err error) {
+	findings := diag.Findings(err)
+	if len(findings) == 0 {
+		findings = []diag.Finding{{Message: err.Error()}}
+	}
+	for _, f := range findings {
+		s.Finding(f)
+	}
+}
+
+// Finding shows one finding as an annotation. Its file should be absolute or
+// relative to the workspace; one outside the workspace is named in the text,
+// since the runner could not show it.
+func (s *Step) Finding(f diag.Finding) {
+	level := "error"
+	if f.Severity == diag.Warning {
+		level = "warning"
+	}
+	// A log that cannot be written cannot be told either.
+	_ = s.annotate(level, f)
+}
+
+func (s *Step) annotate(level string, f diag.Finding) error {
+	text := f.Message
+	if f.Mend != "" {
+		text += "; " + f.Mend
+	}
+	props := githubactions.CommandProperties{}
+	if file, inside := s.inWorkspace(f.Pos.File); inside {
+		props["file"] = file
+		if f.Pos.Line > 0 {
+			props["line"] = fmt.Sprint(f.Pos.Line)
+		}
+		if f.Pos.Column > 0 {
+			props["col"] = fmt.Sprint(f.Pos.Column)
+		}
+	} else if pos := f.Pos.String(); pos != "" {
+		text = pos + ": " + text
+	}
+	return s.issue(&githubactions.Command{Name: level, Message: text, Properties: props})
+}
+
+// Group folds what is written until the returned function is called.
+func (s *Step) Group(title string) (end func()) {
+	_ = s.issue(&githubactions.Command{Name: "group", Message: oneLine(title)})
+	return func() { _ = s.issue(&githubactions.Command{Name: "endgroup"}) }
+}
+
+// Mask makes the runner blank a secret in the log from now on.
+func (s *Step) Mask(secret string) {
+	for line := range strings.Lines(secret) { // the runner masks by line
+		if line = strings.TrimSpace(line); line != "" {
+			_ = s.issue(&githubactions.Command{Name: "add-mask", Message: line})
+		}
+	}
+}
+
+// Log writes a line to the log. Line breaks and what the runner would take for
+// a command are made harmless.
+func (s *Step) Log(format string, args ...any) {
+	for line := range strings.Lines(fmt.Sprintf(format, args...)) {
+		fmt.Fprintln(s.out, Harmless(strings.TrimRight(line, "\r\n")))
+	}
+}
+
+// Harmless makes sure that the runner takes a line for text and not for a
+// workflow command.
+func Harmless(line string) string {
+	line = strings.ReplaceAll(line, "\r", " ")
+	if strings.HasPrefix(strings.TrimSpace(line), "::") {
+		line = strings.Replace(line, "::", ": :", 1)
+	}
+	return strings.ReplaceAll(line, "##[", "# #[")
+}
+
+// issue writes a workflow command; the SDK panics when it cannot.
+func (s *Step) issue(c *githubactions.Command) error {
+	return guard(func() { s.sdk.IssueCommand(c) })
+}
+
+// guard turns a panic of the SDK into an error.
+func guard(do func()) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%v", p)
+		}
+	}()
+	do()
+	return nil
+}
+
+func oneLine(text string) string {
+	return strings.Join(strings.Fields(text), " ")
+}

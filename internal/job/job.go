@@ -1,0 +1,217 @@
+// Package job is what the actions have in common: the work directory of the
+// job, the assembler that runs stages in it, and the artifacts that come from
+// earlier jobs and go to later ones.
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/nestos/nosa-actions/internal/action"
+	"github.com/nestos/nosa-actions/internal/arch"
+	"github.com/nestos/nosa-actions/internal/assembler"
+	"github.com/nestos/nosa-actions/internal/diag"
+	"github.com/nestos/nosa-actions/internal/tool"
+	"github.com/nestos/nosa-actions/internal/workdir"
+)
+
+// Inputs are those that every action has.
+type Inputs struct {
+	Config  string // path of the config, relative to the workspace
+	Variant string // variant of the manifest; "" is the default one
+	// YumRepos is a directory with .repo files beside those of the config, ""
+	// if there is none.
+	YumRepos string
+	Workdir  string // work directory; "" is one in the runner's temporary directory
+	Handoff  bool   // receive from and send to other jobs
+}
+
+// ReadInputs reads the common inputs of a step; Open reports what is wrong with
+// them and with those that the caller reads in between.
+func ReadInputs(s *action.Step) Inputs {
+	in := Inputs{
+		Config:   s.Required("config"),
+		Variant:  s.Input("variant"),
+		YumRepos: s.Input("yumrepos"),
+		Workdir:  s.Input("work-dir"),
+		Handoff:  s.Bool("handoff"),
+	}
+	s.Int("retention-days", 0, 400) // used by the upload alone
+	if strings.HasPrefix(in.Variant, "-") || strings.Contains(in.Variant, "/") {
+		s.Wrong("variant", fmt.Sprintf("is %q", in.Variant), "write the NAME of manifest-NAME.yaml")
+	}
+	return in
+}
+
+// Job is one job of a workflow at work.
+type Job struct {
+	Step    *action.Step
+	Arch    arch.Arch
+	Workdir string // absolute
+	Config  string // absolute
+
+	workspace string
+	temp      string
+	handoff   bool
+	revision  string // of the config; "" if unknown
+	nosa      assembler.Host
+}
+
+// Open makes the work directory for the config, running nosa init, or takes the
+// one that an earlier action of the job made for the same config.
+func Open(ctx context.Context, s *action.Step, in Inputs) (*Job, error) {
+	if err := s.InputErr(); err != nil {
+		return nil, err
+	}
+	j, err := locate(s, in)
+	if err != nil {
+		return nil, err
+	}
+	if j.revision, err = revision(ctx, j.Config); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(j.Workdir, 0o755); err != nil {
+		return nil, err
+	}
+	made, err := j.made()
+	if err != nil || made {
+		return j, err
+	}
+	args := []string{j.Config}
+	if in.Variant != "" {
+		args = append(args, "--variant="+in.Variant)
+	}
+	if in.YumRepos != "" {
+		args = append(args, "--yumrepos="+inside(j.workspace, in.YumRepos))
+	}
+	return j, j.Run(ctx, "init", args...)
+}
+
+// made tells whether the work directory is there already, and refuses that of
+// another config.
+func (j *Job) made() (bool, error) {
+	link := filepath.Join(j.Workdir, "src", "config")
+	config, err := filepath.EvalSymlinks(link)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	want, err := filepath.EvalSymlinks(j.Config)
+	if err != nil {
+		return false, err
+	}
+	if config != want {
+		return false, fmt.Errorf("work directory %s belongs to the config %s, not to %s; give each config its own work-dir", j.Workdir, config, want)
+	}
+	return true, nil
+}
+
+// locate finds everything that must be there before anything runs.
+func locate(s *action.Step, in Inputs) (*Job, error) {
+	workspace, err := s.Workspace()
+	if err != nil {
+		return nil, err
+	}
+	temp, err := s.Temp()
+	if err != nil {
+		return nil, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program: %w", err)
+	}
+	host, err := arch.Host()
+	if err != nil {
+		return nil, err
+	}
+	j := &Job{Step: s, Arch: host, workspace: workspace, temp: temp, handoff: in.Handoff}
+	j.Config = inside(workspace, in.Config)
+	j.Workdir = filepath.Join(temp, "nosa")
+	if in.Workdir != "" {
+		j.Workdir = inside(workspace, in.Workdir)
+	}
+	j.nosa = assembler.Host{
+		Runner: tool.Host{}, Binary: filepath.Join(filepath.Dir(self), "nosa"), Workdir: j.Workdir,
+		Log: func(line string) { s.Log("%s", line) },
+	}
+	return j, j.checkConfig(in.Config)
+}
+
+func inside(workspace, path string) string {
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path)
+	}
+	return filepath.Join(workspace, path)
+}
+
+// checkConfig catches what goes wrong first in a new workflow, and says it in
+// terms of the workflow.
+func (j *Job) checkConfig(input string) error {
+	var found diag.List
+	for _, name := range []string{"manifest.yaml", "image.yaml"} {
+		_, err := os.Stat(filepath.Join(j.Config, name))
+		if errors.Is(err, fs.ErrNotExist) {
+			found.Add(diag.Finding{
+				Message: fmt.Sprintf("input config: %q has no %s", input, name),
+				Mend:    "run actions/checkout before this action, or point the input to the directory with the config",
+			})
+		} else if err != nil {
+			return fmt.Errorf("input config: %w", err)
+		}
+	}
+	return found.Err()
+}
+
+// Run runs a stage as a group of the log. What it says about places in the
+// config becomes annotations, whether it fails or not.
+func (j *Job) Run(ctx context.Context, stage string, args ...string) error {
+	what := assembler.Stage{Name: stage, Args: args}
+	end := j.Step.Group(what.String())
+	findings, err := j.nosa.Run(ctx, what)
+	end()
+	if err != nil && diag.Findings(err) != nil {
+		return err // these findings are annotated where errors are
+	}
+	for _, f := range findings {
+		j.Step.Finding(f)
+	}
+	return err
+}
+
+// Build is the newest build in the work directory.
+func (j *Job) Build() (workdir.Build, error) {
+	dir, err := workdir.Open(j.Workdir, j.Arch)
+	if err != nil {
+		return workdir.Build{}, err
+	}
+	return dir.Latest()
+}
+
+// Fresh makes a directory, empty, in the runner's temporary directory.
+func (j *Job) Fresh(name string) (string, error) {
+	path := filepath.Join(j.temp, name)
+	if err := os.RemoveAll(path); err != nil {
+		return "", err
+	}
+	return path, os.MkdirAll(path, 0o755)
+}
+
+// revision is the commit of the config's repository, or "" where it is none.
+func revision(ctx context.Context, config string) (string, error) {
+	// The checkout belongs to another user than root, which git refuses unless
+	// told; reading HEAD runs nothing of the repository.
+	out, err := tool.Host{}.Run(ctx, tool.Cmd{
+		Name: "git", Args: []string{"-c", "safe.directory=*", "-C", config, "rev-parse", "--verify", "--quiet", "HEAD"},
+	})
+	if _, failed := errors.AsType[*tool.Error](err); failed {
+		return "", nil
+	}
+	return strings.TrimSpace(string(out)), err
+}
