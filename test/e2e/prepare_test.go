@@ -1,0 +1,87 @@
+package e2e
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/nestos/nosa-actions/internal/testkit"
+	"github.com/nestos/nosa-actions/internal/tool"
+)
+
+// prepare builds the runner and the stand-ins for the actions that cannot be
+// had here. What takes time is kept in .cache/e2e.
+func prepare(t *testing.T) act {
+	t.Helper()
+	testkit.NeedTool(t, "git", "go", "node", "npm")
+	testkit.NeedRoot(t)
+	root, err := filepath.Abs(filepath.Join("..", ".."))
+	require.NoError(t, err)
+	a := act{
+		root:      root,
+		state:     filepath.Join(root, ".cache", "e2e"),
+		actions:   t.TempDir(),
+		artifacts: t.TempDir(),
+	}
+	require.NoError(t, os.MkdirAll(a.state, 0o755))
+	a.binary = filepath.Join(a.state, "act")
+	do(t, filepath.Join(root, "test", "e2e", "tools"), "go", "build", "-o", a.binary, "github.com/nektos/act")
+	a.bundle(t)
+	return a
+}
+
+// bundle makes the stand-ins: composite ones are copied, those in JavaScript
+// become one file each, as published actions are.
+func (a act) bundle(t *testing.T) {
+	t.Helper()
+	modules := filepath.Join(a.state, "npm")
+	require.NoError(t, os.MkdirAll(modules, 0o755))
+	for _, name := range []string{"package.json", "package-lock.json"} {
+		data, err := os.ReadFile(name)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(modules, name), data, 0o644))
+	}
+	if _, err := os.Stat(filepath.Join(modules, "node_modules", ".bin", "esbuild")); err != nil {
+		do(t, modules, "npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
+	}
+	require.NoError(t, os.CopyFS(a.actions, os.DirFS("actions")))
+	for _, name := range []string{"upload-artifact", "download-artifact"} {
+		// The source must lie beside node_modules to find its imports.
+		data, err := os.ReadFile(filepath.Join("actions", name, "main.mjs"))
+		require.NoError(t, err)
+		source := filepath.Join(modules, name+".mjs")
+		require.NoError(t, os.WriteFile(source, data, 0o644))
+		do(t, modules, filepath.Join(modules, "node_modules", ".bin", "esbuild"), source, "--bundle", "--platform=node", "--target=node20",
+			"--keep-names", "--log-level=error", "--outfile="+filepath.Join(a.actions, name, "index.js"))
+	}
+}
+
+func do(t *testing.T, dir, name string, args ...string) {
+	t.Helper()
+	_, err := tool.Host{}.Run(t.Context(), tool.Cmd{Name: name, Args: args, Dir: dir, Stdout: os.Stderr, Stderr: os.Stderr})
+	require.NoError(t, err)
+}
+
+// pins are the commits that our workflows and actions pin an action to.
+func pins(t *testing.T, root, action string) []string {
+	t.Helper()
+	uses := regexp.MustCompile(regexp.QuoteMeta("uses: "+action) + `@([0-9a-f]{40})`)
+	refs := map[string]bool{}
+	for _, pattern := range []string{".github/workflows/*.yml", "actions/*/action.yml", "action.yml"} {
+		files, err := filepath.Glob(filepath.Join(root, pattern))
+		require.NoError(t, err)
+		for _, file := range files {
+			data, err := os.ReadFile(file)
+			require.NoError(t, err)
+			for _, m := range uses.FindAllSubmatch(data, -1) {
+				refs[string(m[1])] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(refs))
+}
