@@ -130,16 +130,20 @@ type target struct {
 	commit string
 }
 
+// target finds the image and what is expected of it. An image of one's own is
+// held to a build only if that is named as well.
 func (o Options) target(dir *workdir.Dir) (target, error) {
 	if o.Image != "" {
 		if _, err := os.Stat(o.Image); err != nil {
 			return target{}, err
 		}
-		if dir != nil {
+		if dir == nil {
+			host, err := arch.Host()
+			return target{arch: host, image: o.Image}, err
+		}
+		if o.Build == "" {
 			return target{arch: dir.Arch, image: o.Image}, nil
 		}
-		host, err := arch.Host()
-		return target{arch: host, image: o.Image}, err
 	}
 	if dir == nil {
 		return target{}, errors.New("neither a work directory nor an image to test")
@@ -152,11 +156,15 @@ func (o Options) target(dir *workdir.Dir) (target, error) {
 	if err != nil {
 		return target{}, err
 	}
-	_, image, err := build.Image("qemu")
+	found := target{arch: dir.Arch, image: o.Image, build: build.ID, commit: meta.OSTreeCommit}
+	if o.Image != "" {
+		return found, nil
+	}
+	_, found.image, err = build.Image("qemu")
 	if errors.Is(err, fs.ErrNotExist) {
 		return target{}, fmt.Errorf("%w; run nosa buildextend-qemu first", err)
 	}
-	return target{arch: dir.Arch, image: image, build: build.ID, commit: meta.OSTreeCommit}, err
+	return found, err
 }
 
 // List selects tests without running them.
