@@ -58,7 +58,7 @@ func TestAgentReportsTheEnd(t *testing.T) {
 	got := runAgent(t, dir, text)
 	require.Empty(t, got.Reboot)
 	require.Equal(t, "exited", got.Result.SubState)
-	require.NoError(t, (&session{}).verdict(t.Context(), got))
+	require.NoError(t, (&session{}).verdict(t.Context(), "kola-runext.service", got))
 }
 
 func TestAgentWaitsForAQueuedStart(t *testing.T) {
@@ -75,4 +75,14 @@ func TestAgentReportsAReboot(t *testing.T) {
 	require.Less(t, time.Since(begin), 10*time.Second)
 	// The test goes on only when it is given leave.
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "kolet-reboot-ack"), []byte("\n"), 0))
+}
+
+func TestASharedGuestIsNotRebooted(t *testing.T) {
+	dir, text := agentIn(t, `"$DIR/autopkgtest-reboot-prepare" mark 2>"$DIR/said" || true; `+ends)
+	got := runAgent(t, dir, "export KOLA_SHARED=1\n"+text)
+	require.Empty(t, got.Reboot)
+	require.Equal(t, "exited", got.Result.SubState)
+	said, err := os.ReadFile(filepath.Join(dir, "said"))
+	require.NoError(t, err)
+	require.Contains(t, string(said), "may not reboot it; say exclusive: true")
 }

@@ -36,9 +36,10 @@ func Builtin() ([]Case, error) {
 		Config: config,
 		Checks: basicChecks,
 		Meta: Meta{
-			Tags:        []string{"basic"},
-			MinDiskGiB:  basicDiskGiB,
-			Description: "the system comes up as it was built: read-only, complete, configured by Ignition",
+			Tags:         []string{"basic"},
+			NonExclusive: true, // it only looks
+			MinDiskGiB:   basicDiskGiB,
+			Description:  "the system comes up as it was built: read-only, complete, configured by Ignition",
 		},
 	}}, nil
 }

@@ -28,10 +28,12 @@ func (t *trial) logs(ctx context.Context, s *machine.SSH) error {
 	if err := t.save(ctx, s, "boot.txt", "systemd-analyze --no-pager time; systemd-analyze --no-pager blame"); err != nil {
 		return err
 	}
-	if t.test.Executable != "" {
-		name := "kola-runext-" + filepath.Base(t.test.Executable)
-		command := "sudo journalctl --no-pager -o cat -t " + quote(name)
-		if err := t.save(ctx, s, t.test.Name+".txt", command); err != nil {
+	for _, m := range t.group.members {
+		if m.Executable == "" {
+			continue
+		}
+		command := "sudo journalctl --no-pager -o cat -t " + quote(m.program())
+		if err := t.save(ctx, s, m.Name+".txt", command); err != nil {
 			return err
 		}
 	}
@@ -79,7 +81,7 @@ func (t *trial) examine() error {
 	if err := keepJournal(raw, journal, filepath.Join(t.dir, "journal-raw.txt.gz")); err != nil {
 		t.warnings = append(t.warnings, err.Error())
 	}
-	if t.test.HasTag("skip-base-checks") {
+	if t.group.skipsBaseChecks() {
 		return nil
 	}
 	for _, source := range []struct{ name, path string }{

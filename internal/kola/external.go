@@ -17,21 +17,36 @@ import (
 	"github.com/nestos/nosa-actions/internal/machine"
 )
 
-const (
-	extUnit = "kola-runext.service"
-	extData = "/var/opt/kola/extdata"
-	extEnv  = "/run/kola-runext-env"
-)
+// extEnv is the file of variables that outlive a reboot of the test.
+const extEnv = "/run/kola-runext-env"
 
-// externalFragment is what an external test needs in its guest: the executable
-// and the unit that runs it.
-func externalFragment(c Case) (machine.Fragment, error) {
-	exe, err := os.ReadFile(c.Executable)
+// suffix sets the things of tests in one guest apart: "-1", "-2"; a test that
+// has its guest to itself has none.
+func (m member) suffix() string {
+	if m.number == 0 {
+		return ""
+	}
+	return fmt.Sprintf("-%d", m.number)
+}
+
+func (m member) unit() string    { return "kola-runext" + m.suffix() + ".service" }
+func (m member) dataDir() string { return "/var/opt/kola/extdata" + m.suffix() }
+
+// program is the base name of the test's executable in the guest, by which its
+// output is found in the journal.
+func (m member) program() string {
+	return "kola-runext" + m.suffix() + "-" + filepath.Base(m.Executable)
+}
+
+// fragment is what an external test needs in its guest: the executable and the
+// unit that runs it.
+func (m member) fragment() (machine.Fragment, error) {
+	exe, err := os.ReadFile(m.Executable)
 	if err != nil {
 		return machine.Fragment{}, err
 	}
-	base := filepath.Base(c.Executable)
-	path := "/usr/local/bin/kola-runext-" + base
+	base := filepath.Base(m.Executable)
+	path := "/usr/local/bin/" + m.program()
 	unit := fmt.Sprintf(`[Unit]
 Description=External test %[1]s
 
@@ -43,10 +58,10 @@ Environment=KOLA_TEST=%[1]s
 Environment=KOLA_TEST_EXE=%[4]s
 Environment=KOLA_EXT_DATA=%[5]s
 ExecStart=%[6]s
-`, specifier(c.Name), extEnv, extUnit, specifier(base), extData, specifier(path))
+`, specifier(m.Name), extEnv, m.unit(), specifier(base), m.dataDir(), specifier(path))
 	return machine.Fragment{
 		Files: []machine.File{{Path: path, Content: exe, Mode: 0o755}},
-		Units: []machine.Unit{{Name: extUnit, Content: unit}},
+		Units: []machine.Unit{{Name: m.unit(), Content: unit}},
 	}, nil
 }
 
@@ -76,12 +91,16 @@ type session struct {
 }
 
 // run starts the test's unit and follows it through its reboots to its end.
-func (s *session) run(ctx context.Context, c Case) error {
-	if err := s.upload(ctx, c.Data); err != nil {
-		return fmt.Errorf("uploading %s: %w", c.Data, err)
+func (s *session) run(ctx context.Context, m member) error {
+	if err := s.upload(ctx, m.Data, m.dataDir()); err != nil {
+		return fmt.Errorf("uploading %s: %w", m.Data, err)
+	}
+	command := "sudo KOLA_UNIT=" + m.unit()
+	if m.number > 0 {
+		command += " KOLA_SHARED=1"
 	}
 	for {
-		out, err := s.ssh.Run(ctx, "sudo bash -s", strings.NewReader(agent))
+		out, err := s.ssh.Run(ctx, command+" bash -s", strings.NewReader(agent))
 		if err != nil {
 			return err
 		}
@@ -90,7 +109,7 @@ func (s *session) run(ctx context.Context, c Case) error {
 			return fmt.Errorf("the test could not be run: exit status %d%s", out.Status, complaint(out))
 		}
 		if t.Reboot == "" {
-			return s.verdict(ctx, t)
+			return s.verdict(ctx, m.unit(), t)
 		}
 		if err := s.restart(ctx, t.Reboot); err != nil {
 			return fmt.Errorf("reboot %q: %w", t.Reboot, err)
@@ -99,7 +118,7 @@ func (s *session) run(ctx context.Context, c Case) error {
 }
 
 // verdict is nil only for a test that exited with status 0.
-func (s *session) verdict(ctx context.Context, t turn) error {
+func (s *session) verdict(ctx context.Context, unit string, t turn) error {
 	r := t.Result
 	if r.Result == "success" && r.SubState == "exited" && r.Code == "1" && r.Status == "0" {
 		return nil
@@ -111,7 +130,7 @@ func (s *session) verdict(ctx context.Context, t turn) error {
 	case "2", "3":
 		how = "killed by signal " + r.Status
 	}
-	return fmt.Errorf("%s ended with %s%s", extUnit, how, status(ctx, s.ssh, extUnit, 40))
+	return fmt.Errorf("%s ended with %s%s", unit, how, status(ctx, s.ssh, unit, 40))
 }
 
 // restart lets the guest reboot and waits for it to come back with another boot
@@ -171,14 +190,14 @@ func (s *session) bootID(ctx context.Context) (string, error) {
 
 // upload copies a directory to where KOLA_EXT_DATA points; links are followed,
 // because tests share files by them.
-func (s *session) upload(ctx context.Context, dir string) error {
+func (s *session) upload(ctx context.Context, dir, target string) error {
 	if dir == "" {
 		return nil
 	}
 	read, write := io.Pipe()
 	go func() { write.CloseWithError(archive(write, dir)) }()
 	defer read.Close()
-	out, err := s.ssh.Run(ctx, "sudo mkdir -p "+extData+" && sudo tar -x --no-same-owner -f - -C "+extData, read)
+	out, err := s.ssh.Run(ctx, "sudo mkdir -p "+target+" && sudo tar -x --no-same-owner -f - -C "+target, read)
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -66,6 +65,7 @@ const (
 	startTime   = 5 * time.Minute  // from power-on to ssh
 	settleTime  = 3 * time.Minute  // from ssh to the end of the start-up
 	testTime    = 10 * time.Minute // default of an exclusive test
+	sharedTime  = time.Minute      // default of one that shares its guest
 	startTrials = 2                // a guest that does not start is tried again
 )
 
@@ -77,20 +77,21 @@ var errStart = errors.New("the guest did not start")
 // are results; an error means that testing itself was not possible.
 func Run(ctx context.Context, r tool.Runner, log *progress.Log, o Options) (Report, error) {
 	report := Report{Platform: o.Expect.Platform}
-	results := make([]Result, len(o.Tests))
+	guests := groups(o.Tests)
+	results := make([]Result, len(guests))
 	if o.Terminal == nil {
 		o.Terminal = io.Discard
 	}
 	var terminal sync.Mutex
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(max(1, o.Parallel))
-	for i, test := range o.Tests {
-		group.Go(func() error {
-			step := log.Step("test %s", test.Name)
+	work, ctx := errgroup.WithContext(ctx)
+	work.SetLimit(max(1, o.Parallel))
+	for i, g := range guests {
+		work.Go(func() error {
+			step := log.Step("test %s", g.describe())
 			defer step.Stop()
-			res, err := o.runTest(ctx, r, log, test)
+			res, err := o.runGroup(ctx, r, log, g)
 			if err != nil {
-				return fmt.Errorf("test %s: %w", test.Name, err)
+				return fmt.Errorf("test %s: %w", g.name, err)
 			}
 			step.Done("%s", res.Verdict)
 			results[i] = res
@@ -100,7 +101,7 @@ func Run(ctx context.Context, r tool.Runner, log *progress.Log, o Options) (Repo
 			return nil
 		})
 	}
-	if err := group.Wait(); err != nil {
+	if err := work.Wait(); err != nil {
 		return report, err
 	}
 	report.Tests = results
@@ -109,13 +110,14 @@ func Run(ctx context.Context, r tool.Runner, log *progress.Log, o Options) (Repo
 }
 
 // announce prints the outcome of a test with why it did not pass.
-func announce(w io.Writer, res Result) {
-	fmt.Fprintf(w, "--- %s: %s (%.2fs)\n", res.Verdict, res.Name, res.Duration.Seconds())
+func announce(w io.Writer, res Result) { announceAt(w, "", res) }
+
+func announceAt(w io.Writer, indent string, res Result) {
+	fmt.Fprintf(w, "%s--- %s: %s (%.2fs)\n", indent, res.Verdict, res.Name, res.Duration.Seconds())
 	for _, sub := range res.Subtests {
-		fmt.Fprintf(w, "    --- %s: %s (%.2fs)\n", sub.Verdict, sub.Name, sub.Duration.Seconds())
-		indented(w, "        ", sub.Output)
+		announceAt(w, indent+"    ", sub)
 	}
-	indented(w, "    ", res.Output)
+	indented(w, indent+"    ", res.Output)
 }
 
 func indented(w io.Writer, indent, text string) {
@@ -138,13 +140,13 @@ func overall(results []Result) Verdict {
 	return verdict
 }
 
-// runTest runs one test, and again if its guest did not start.
-func (o Options) runTest(ctx context.Context, r tool.Runner, log *progress.Log, test Selected) (Result, error) {
+// runGroup runs the tests of one guest, and again if the guest did not start.
+func (o Options) runGroup(ctx context.Context, r tool.Runner, log *progress.Log, g group) (Result, error) {
 	begin := time.Now()
 	var trial *trial
 	var warnings []string
 	for n := 1; ; n++ {
-		trial = newTrial(o, test)
+		trial = newTrial(o, g)
 		err := trial.run(ctx, r, log)
 		if ctx.Err() != nil {
 			return Result{}, context.Cause(ctx)
@@ -157,21 +159,8 @@ func (o Options) runTest(ctx context.Context, r tool.Runner, log *progress.Log, 
 		}
 		warnings = append(warnings, "the guest was started again because ssh did not come up in time")
 	}
-	res := Result{Name: test.Name, Subtests: trial.subtests, Verdict: Pass, Duration: time.Since(begin), Boot: trial.boot}
-	var output []string
-	for _, f := range trial.failures {
-		output = append(output, f.Error())
-	}
-	failed := len(trial.failures) > 0 || slices.ContainsFunc(trial.subtests, func(s Result) bool { return s.Verdict == Fail })
-	if failed {
-		res.Verdict = Fail
-		if test.Warn {
-			res.Verdict = Warn
-		}
-	}
-	for _, w := range append(warnings, trial.warnings...) {
-		output = append(output, "warning: "+w)
-	}
-	res.Output = strings.Join(output, "\n")
+	trial.warnings = append(warnings, trial.warnings...)
+	res := trial.result()
+	res.Duration, res.Boot = time.Since(begin), trial.boot
 	return res, nil
 }

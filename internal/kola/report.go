@@ -128,17 +128,7 @@ func (r Report) JUnit() ([]byte, error) {
 	var total time.Duration
 	for _, t := range r.Tests {
 		total += t.Duration
-		for _, sub := range t.Subtests {
-			if t.Verdict == Warn && sub.Verdict == Fail {
-				sub.Verdict = Warn
-			}
-			suite.add(sub)
-		}
-		// A test that failed only in its subtests is not counted once more.
-		if t.Verdict == Fail && t.Output == "" && slices.ContainsFunc(t.Subtests, func(s Result) bool { return s.Verdict == Fail }) {
-			continue
-		}
-		suite.add(t)
+		suite.addTree(t, t.Verdict == Warn)
 	}
 	suite.Time = seconds(total)
 	out, err := xml.MarshalIndent(suite, "", "  ")
@@ -146,6 +136,23 @@ func (r Report) JUnit() ([]byte, error) {
 		return nil, err
 	}
 	return append([]byte(xml.Header), append(out, '\n')...), nil
+}
+
+// addTree adds what is in a result and then itself. One that failed only in its
+// subtests is not counted once more.
+func (s *junitSuite) addTree(r Result, warn bool) {
+	warn = warn || r.Verdict == Warn
+	for _, sub := range r.Subtests {
+		s.addTree(sub, warn)
+	}
+	inSubtests := slices.ContainsFunc(r.Subtests, func(s Result) bool { return s.Verdict == Fail })
+	if r.Verdict == Fail && r.Output == "" && inSubtests {
+		return
+	}
+	if warn && r.Verdict == Fail {
+		r.Verdict = Warn
+	}
+	s.add(r)
 }
 
 func (s *junitSuite) add(r Result) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,19 +14,19 @@ import (
 	"github.com/nestos/nosa-actions/internal/tool"
 )
 
-// trial is one attempt at a test, with one guest.
+// trial is one attempt at the tests of a group, with one guest.
 type trial struct {
-	o    Options
-	test Selected
-	dir  string // logs of this guest
+	o     Options
+	group group
+	dir   string // logs of this guest
 
-	subtests []Result
-	failures []error
+	members  []Result // of the tests that were run
+	failures []error  // of the guest
 	warnings []string
 	boot     time.Duration
 }
 
-func newTrial(o Options, test Selected) *trial { return &trial{o: o, test: test} }
+func newTrial(o Options, g group) *trial { return &trial{o: o, group: g} }
 
 func (t *trial) failf(format string, args ...any) {
 	t.failures = append(t.failures, fmt.Errorf(format, args...))
@@ -34,15 +35,11 @@ func (t *trial) failf(format string, args ...any) {
 // run boots, tests and examines. Its error means that no guest could be started
 // at all.
 func (t *trial) run(ctx context.Context, r tool.Runner, log *progress.Log) error {
-	if len(t.test.ConfigWarnings) > 0 && !t.test.Meta.AllowConfigWarnings {
-		t.failf("the config has warnings: %s", strings.Join(t.test.ConfigWarnings, "; "))
+	if why := t.group.members[0].refused(); why != "" {
+		t.failf("%s", why)
 		return nil
 	}
-	if unsupported := t.test.unsupported(); unsupported != "" {
-		t.failf("%s is not possible yet", unsupported)
-		return nil
-	}
-	testDir := filepath.Join(t.o.OutputDir, t.test.Name)
+	testDir := filepath.Join(t.o.OutputDir, t.group.name)
 	if err := os.MkdirAll(testDir, 0o755); err != nil {
 		return err
 	}
@@ -73,44 +70,48 @@ func (t *trial) run(ctx context.Context, r tool.Runner, log *progress.Log) error
 	return t.examine()
 }
 
-// unsupported names metadata that we cannot act on, because a test that runs
-// without what it asks for proves nothing.
-func (c Case) unsupported() string {
+// refused says why a test is not run, or "": its config has warnings, or it asks
+// for what we cannot give, and a test that runs without that proves nothing.
+func (s Selected) refused() string {
 	switch {
-	case c.Meta.KernelArgs != "":
-		return "appendKernelArgs"
-	case c.Meta.FirstbootKernelArgs != "":
-		return "appendFirstbootKernelArgs"
-	case c.Meta.InjectContainer:
-		return "injectContainer"
+	case len(s.ConfigWarnings) > 0 && !s.Meta.AllowConfigWarnings:
+		return "the config has warnings: " + strings.Join(s.ConfigWarnings, "; ")
+	case s.Meta.KernelArgs != "":
+		return "appendKernelArgs is not possible yet"
+	case s.Meta.FirstbootKernelArgs != "":
+		return "appendFirstbootKernelArgs is not possible yet"
+	case s.Meta.InjectContainer:
+		return "injectContainer is not possible yet"
 	default:
 		return ""
 	}
 }
 
-// machine describes the test's guest.
+// machine describes the group's guest: what all its tests ask for.
 func (t *trial) machine() (machine.Options, error) {
-	meta := t.test.Meta
 	o := machine.Options{
-		Arch: t.o.Arch, Image: t.o.Image, Name: t.test.Name, Firmware: t.o.Firmware,
-		MemoryMiB: max(t.o.MemoryMiB, meta.MinMemoryMiB), DiskGiB: max(t.o.DiskGiB, meta.MinDiskGiB),
-		Disks: meta.Disks, NICs: meta.NICs, Offline: t.o.Offline,
+		Arch: t.o.Arch, Image: t.o.Image, Name: t.group.name, Firmware: t.o.Firmware,
+		MemoryMiB: t.o.MemoryMiB, DiskGiB: t.o.DiskGiB, Offline: t.o.Offline,
 		ConsoleFile: filepath.Join(t.dir, "console.txt"),
 		JournalFile: filepath.Join(t.dir, "journal.jsonl"),
 	}
-	if t.test.Executable != "" {
-		fragment, err := externalFragment(t.test.Case)
-		if err != nil {
-			return o, err
+	for _, m := range t.group.members {
+		o.MemoryMiB, o.DiskGiB = max(o.MemoryMiB, m.Meta.MinMemoryMiB), max(o.DiskGiB, m.Meta.MinDiskGiB)
+		o.Disks, o.NICs = append(o.Disks, m.Meta.Disks...), max(o.NICs, m.Meta.NICs)
+		if m.Executable != "" {
+			fragment, err := m.fragment()
+			if err != nil {
+				return o, err
+			}
+			config, err := fragment.Config("the harness's config for " + m.Name)
+			if err != nil {
+				return o, err
+			}
+			o.Configs = append(o.Configs, config)
 		}
-		config, err := fragment.Config("the harness's config for " + t.test.Name)
-		if err != nil {
-			return o, err
+		if len(m.Config.JSON) > 0 {
+			o.Configs = append(o.Configs, m.Config)
 		}
-		o.Configs = append(o.Configs, config)
-	}
-	if len(t.test.Config.JSON) > 0 {
-		o.Configs = append(o.Configs, t.test.Config)
 	}
 	o.Configs = append(o.Configs, t.o.Append...)
 	merged, _, err := machine.Merge(o.Configs...)
@@ -135,19 +136,43 @@ func (t *trial) inGuest(ctx context.Context, guest *machine.Guest, begin time.Ti
 	if err := t.base(healthy, run.ssh); err != nil {
 		t.failures = append(t.failures, err)
 	}
-	limit := t.limit(guest.Accel)
-	healthy, cancel := context.WithTimeoutCause(healthy, limit, fmt.Errorf("the test did not end within %s", limit))
-	defer cancel()
-	if t.test.Executable != "" {
-		if err := run.run(healthy, t.test.Case); err != nil {
-			t.failures = append(t.failures, t.explain(healthy, guest, err))
-		}
-	} else {
-		t.check(healthy, guest, run.ssh)
+	for _, m := range t.group.members {
+		t.members = append(t.members, t.member(healthy, guest, run, m))
 	}
 	if ctx.Err() == nil {
 		t.collect(ctx, run)
 	}
+}
+
+// member runs one test in the guest that is up.
+func (t *trial) member(ctx context.Context, guest *machine.Guest, run *session, m member) Result {
+	begin := time.Now()
+	limit := t.limit(guest.Accel, m)
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("the test did not end within %s", limit))
+	defer cancel()
+	res := Result{Name: m.Name, Verdict: Pass}
+	var err error
+	if m.Executable != "" {
+		err = run.run(ctx, m)
+	} else {
+		res.Subtests, err = t.check(ctx, run.ssh, m)
+	}
+	if err != nil {
+		res.Output = t.explain(ctx, guest, err).Error()
+	}
+	if err != nil || slices.ContainsFunc(res.Subtests, func(s Result) bool { return s.Verdict == Fail }) {
+		res.Verdict = m.failure()
+	}
+	res.Duration = time.Since(begin)
+	return res
+}
+
+// failure is what a failed test counts as.
+func (m member) failure() Verdict {
+	if m.Warn {
+		return Warn
+	}
+	return Fail
 }
 
 // explain shows the console where the guest itself may be the cause.
@@ -158,11 +183,14 @@ func (t *trial) explain(ctx context.Context, guest *machine.Guest, err error) er
 	return guest.Explain(err)
 }
 
-// limit is how long the test may take.
-func (t *trial) limit(accel machine.Accel) time.Duration {
+// limit is how long a test may take.
+func (t *trial) limit(accel machine.Accel, m member) time.Duration {
 	limit := testTime
-	if t.test.Meta.TimeoutMin > 0 {
-		limit = time.Duration(t.test.Meta.TimeoutMin) * time.Minute
+	if m.number > 0 && m.Executable != "" {
+		limit = sharedTime
+	}
+	if m.Meta.TimeoutMin > 0 {
+		limit = time.Duration(m.Meta.TimeoutMin) * time.Minute
 	}
 	return accel.Scale(limit + limit*time.Duration(t.o.ExtendPercent)/100)
 }
@@ -181,7 +209,7 @@ func (t *trial) start(ctx context.Context, guest *machine.Guest) (*machine.SSH, 
 	defer stop()
 	wait, cancel = context.WithTimeoutCause(healthy, limit, fmt.Errorf("the start-up did not end within %s", limit))
 	defer cancel()
-	if err := waitForStartup(wait, s); err != nil && !t.test.HasTag("skip-base-checks") {
+	if err := waitForStartup(wait, s); err != nil && !t.group.skipsBaseChecks() {
 		s.Close()
 		return nil, err
 	}
@@ -190,7 +218,7 @@ func (t *trial) start(ctx context.Context, guest *machine.Guest) (*machine.SSH, 
 
 // base are the checks that every guest must pass.
 func (t *trial) base(ctx context.Context, s *machine.SSH) error {
-	if t.test.HasTag("skip-base-checks") {
+	if t.group.skipsBaseChecks() {
 		return nil
 	}
 	return failedUnits(ctx, s, stuckTime)
@@ -198,19 +226,58 @@ func (t *trial) base(ctx context.Context, s *machine.SSH) error {
 
 // check runs the checks of a built-in test; all of them, so that one run shows
 // all that is wrong.
-func (t *trial) check(ctx context.Context, guest *machine.Guest, s *machine.SSH) {
-	for _, c := range t.test.Checks {
+func (t *trial) check(ctx context.Context, s *machine.SSH, m member) ([]Result, error) {
+	var results []Result
+	for _, c := range m.Checks {
 		begin := time.Now()
 		out, err := s.Run(ctx, c.Command, nil)
 		if err != nil {
-			t.failures = append(t.failures, t.explain(ctx, guest, fmt.Errorf("%s: %w", c.Name, err)))
-			return
+			return results, fmt.Errorf("%s: %w", c.Name, err)
 		}
-		res := Result{Name: t.test.Name + "/" + c.Name, Verdict: Pass}
+		res := Result{Name: m.Name + "/" + c.Name, Verdict: Pass}
 		if err := c.Judge(t.o.Expect, out); err != nil {
 			res.Verdict, res.Output = Fail, err.Error()
 		}
 		res.Duration = time.Since(begin)
-		t.subtests = append(t.subtests, res)
+		results = append(results, res)
 	}
+	return results, nil
+}
+
+// result is the outcome of the group. What is wrong with a guest counts against
+// the group, and for a test that has it to itself against that test.
+func (t *trial) result() Result {
+	res := Result{Name: t.group.name, Verdict: Pass, Subtests: t.members}
+	var output []string
+	if len(t.group.members) == 1 && len(t.members) == 1 {
+		only := t.members[0]
+		res.Verdict, res.Subtests = only.Verdict, only.Subtests
+		if only.Output != "" {
+			output = append(output, only.Output)
+		}
+	}
+	if verdict := overall(t.members); verdict != Pass {
+		res.Verdict = verdict
+	}
+	for _, f := range t.failures {
+		output = append(output, f.Error())
+		if res.Verdict == Pass || res.Verdict == Warn {
+			res.Verdict = t.guestFailure()
+		}
+	}
+	for _, w := range t.warnings {
+		output = append(output, "warning: "+w)
+	}
+	res.Output = strings.Join(output, "\n")
+	return res
+}
+
+// guestFailure only warns if every test of the guest does.
+func (t *trial) guestFailure() Verdict {
+	for _, m := range t.group.members {
+		if !m.Warn {
+			return Fail
+		}
+	}
+	return Warn
 }

@@ -18,12 +18,15 @@ import (
 
 // report is what the summary reads of kola's report.json.
 type report struct {
-	Tests []struct {
-		Name     string        `json:"name"`
-		Result   string        `json:"result"`
-		Duration time.Duration `json:"duration"`
-	} `json:"tests"`
-	Result string `json:"result"`
+	Tests []result `json:"tests"`
+}
+
+type result struct {
+	Name     string        `json:"name"`
+	Result   string        `json:"result"`
+	Duration time.Duration `json:"duration"`
+	Boot     time.Duration `json:"boot"` // of a test's guest
+	Subtests []result      `json:"subtests"`
 }
 
 // summary prints what was made and how the tests went.
@@ -77,12 +80,20 @@ func (d *demo) tests(w io.Writer) error {
 		return fmt.Errorf("report.json: %w", err)
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "TEST\tRESULT\tSECONDS")
+	fmt.Fprintln(table, "TEST\tRESULT\tSECONDS\tBOOT")
 	for _, t := range r.Tests {
-		fmt.Fprintf(table, "%s\t%s\t%.1f\n", t.Name, t.Result, t.Duration.Seconds())
+		fmt.Fprintf(table, "%s\t%s\t%.1f\t%.1f\n", t.Name, t.Result, t.Duration.Seconds(), t.Boot.Seconds())
+		printSubtests(table, "  ", t.Subtests)
 	}
 	fmt.Fprintln(table)
 	return table.Flush()
+}
+
+func printSubtests(w io.Writer, indent string, list []result) {
+	for _, t := range list {
+		fmt.Fprintf(w, "%s%s\t%s\t%.1f\n", indent, t.Name, t.Result, t.Duration.Seconds())
+		printSubtests(w, indent+"  ", t.Subtests)
+	}
 }
 
 func megabytes(size int64) string {
