@@ -92,11 +92,16 @@ func timed(list *[]measure, step, result string, do func() error) error {
 	return err
 }
 
-// allocated is what a file or tree occupies on the disk, hard links counted once.
-func allocated(path string) (int64, error) {
+// allocated is what the one file or tree that fits the pattern occupies on the
+// disk, hard links counted once.
+func allocated(pattern string) (int64, error) {
+	found, err := filepath.Glob(pattern)
+	if err != nil || len(found) != 1 {
+		return 0, fmt.Errorf("%s fits %d files, not one", pattern, len(found))
+	}
 	var sum int64
 	seen := map[uint64]bool{}
-	err := filepath.WalkDir(path, func(_ string, e fs.DirEntry, err error) error {
+	err = filepath.WalkDir(found[0], func(_ string, e fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
