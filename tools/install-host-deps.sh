@@ -3,21 +3,22 @@
 #
 #   install-host-deps.sh [--with GROUP]...
 #
-# Groups: build (fetch, build, images; always), test (boot and test images),
-# lint. Without --with: build and test. Does nothing, quickly and without root,
-# when all is there.
+# Groups: build (fetch, build, images; always), test (boot and test images), dev
+# (judges of our own tests), lint. Without --with: build, test and dev. Does
+# nothing, quickly and without root, when all is there.
 set -eu
 
 build='bubblewrap ca-certificates cpio createrepo-c dnf dosfstools e2fsprogs
 fdisk gdisk git grub-common grub-efi-amd64-bin grub-pc-bin jq mtools ostree
 qemu-utils rpm xfsprogs xz-utils zstd'
-test='busybox-static openssh-client ovmf qemu-system-x86'
+test='openssh-client ovmf qemu-system-x86'
+dev='busybox-static procps skopeo'
 lint='shellcheck'
 
 case $(uname -m) in
 aarch64)
 	build=$(printf %s "$build" | sed 's/grub-efi-amd64-bin grub-pc-bin/grub-efi-arm64-bin/')
-	test='busybox-static ipxe-qemu openssh-client qemu-efi-aarch64 qemu-system-arm'
+	test='ipxe-qemu openssh-client qemu-efi-aarch64 qemu-system-arm'
 	;;
 esac
 
@@ -25,24 +26,25 @@ groups=
 while [ $# -gt 0 ]; do
 	case $1 in
 	--with)
-		groups="$groups ${2:?--with needs a group: build, test or lint}"
+		groups="$groups ${2:?--with needs a group: build, test, dev or lint}"
 		shift 2
 		;;
 	*)
-		echo "usage: $0 [--with build|test|lint]..." >&2
+		echo "usage: $0 [--with build|test|dev|lint]..." >&2
 		exit 2
 		;;
 	esac
 done
 
 packages=$build
-for group in ${groups:-build test}; do
+for group in ${groups:-build test dev}; do
 	case $group in
 	build) ;;
 	test) packages="$packages $test" ;;
+	dev) packages="$packages $dev" ;;
 	lint) packages="$packages $lint" ;;
 	*)
-		echo "$0: unknown group $group: build, test or lint" >&2
+		echo "$0: unknown group $group: build, test, dev or lint" >&2
 		exit 2
 		;;
 	esac
