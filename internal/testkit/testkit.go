@@ -20,7 +20,7 @@ var update = flag.Bool("update", false, "rewrite the golden files of the tests t
 func NeedTool(t testing.TB, names ...string) {
 	t.Helper()
 	if err := tool.Need(names...); err != nil {
-		miss(t, err.Error())
+		Miss(t, err.Error())
 	}
 }
 
@@ -28,11 +28,12 @@ func NeedTool(t testing.TB, names ...string) {
 func NeedRoot(t testing.TB) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		miss(t, "needs root")
+		Miss(t, "needs root")
 	}
 }
 
-func miss(t testing.TB, why string) {
+// Miss skips, or fails as NeedTool does, for want of what why names.
+func Miss(t testing.TB, why string) {
 	t.Helper()
 	if os.Getenv("NOSA_TEST_ALL") != "" {
 		t.Fatal(why)

@@ -173,7 +173,7 @@ func TestCommandLine(t *testing.T) {
 func TestPoolResolves(t *testing.T) {
 	pool := os.Getenv("NOSA_POOL")
 	if pool == "" {
-		t.Skip("NOSA_POOL names no pool")
+		testkit.Miss(t, "NOSA_POOL names no pool")
 	}
 	testkit.NeedTool(t, "dnf")
 	testkit.NeedRoot(t)

@@ -90,7 +90,7 @@ func uefi(t *testing.T) firmware {
 	t.Helper()
 	const code = "/usr/share/OVMF/OVMF_CODE.fd"
 	if _, err := os.Stat(code); err != nil {
-		t.Skip("no UEFI firmware; on Debian and Ubuntu: apt-get install ovmf")
+		testkit.Miss(t, "no UEFI firmware; on Debian and Ubuntu: apt-get install ovmf")
 	}
 	vars, err := os.ReadFile("/usr/share/OVMF/OVMF_VARS.fd")
 	require.NoError(t, err)

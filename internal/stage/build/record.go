@@ -80,12 +80,20 @@ func (s *session) meta(c *commit) (*workdir.Meta, error) {
 // archive writes the OCI archive and its manifest, or takes over those of the
 // previous build when the commit is the same.
 func (s *session) archive(ctx context.Context, c *commit, meta *workdir.Meta) error {
-	archive, manifest := s.fileName("ostree", meta), s.fileName("oci-manifest", meta)
-	if !c.fresh {
-		if err := s.relink(archive, manifest); err != nil {
-			return err
-		}
-	} else if err := s.export(ctx, c, archive, manifest); err != nil {
+	archive, err := s.fileName("ostree", meta)
+	if err != nil {
+		return err
+	}
+	manifest, err := s.fileName("oci-manifest", meta)
+	if err != nil {
+		return err
+	}
+	if c.fresh {
+		err = s.export(ctx, c, archive, manifest)
+	} else {
+		err = s.relink(archive, manifest)
+	}
+	if err != nil {
 		return err
 	}
 	for name, path := range map[string]string{"ostree": archive, "oci-manifest": manifest} {
@@ -99,12 +107,9 @@ func (s *session) archive(ctx context.Context, c *commit, meta *workdir.Meta) er
 	return nil
 }
 
-func (s *session) fileName(kind string, meta *workdir.Meta) string {
+func (s *session) fileName(kind string, meta *workdir.Meta) (string, error) {
 	k, err := workdir.FindImageKind(kind)
-	if err != nil {
-		panic(err) // both names are constants of the table
-	}
-	return filepath.Join(s.tmp, k.FileName(meta.Name, meta.BuildID, s.dir.Arch.RPM))
+	return filepath.Join(s.tmp, k.FileName(meta.Name, meta.BuildID, s.dir.Arch.RPM)), err
 }
 
 // relink gives the previous build's archive a second name.
