@@ -97,11 +97,6 @@ func together(errs []error) error {
 	return found.Err()
 }
 
-// Platforms reads platforms.yaml, which every disk image needs.
-func (c *Config) Platforms() (imageconf.Platforms, error) {
-	return imageconf.LoadPlatforms(filepath.Join(c.Dir, "platforms.yaml"))
-}
-
 // EnabledRepos lists the ids of the repositories to use: those of the manifest,
 // or all enabled ones where it names none; with a lockfile also lockfile-repos.
 // An id that no .repo file has is a finding at its line.

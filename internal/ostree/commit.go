@@ -2,7 +2,6 @@ package ostree
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -15,12 +14,6 @@ import (
 // Metadata is a commit's dictionary: strings, truth values, numbers, lists of
 // strings, the package list ([][5]string) and repository times ([]RepoTime).
 type Metadata map[string]any
-
-// JSON is the dictionary as commitmeta.json has it: indented, keys sorted.
-func (m Metadata) JSON() ([]byte, error) {
-	text, err := json.MarshalIndent(map[string]any(m), "", "    ")
-	return append(text, '\n'), err
-}
 
 // TreeCommit describes a commit to make from a directory.
 type TreeCommit struct {

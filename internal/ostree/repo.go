@@ -131,19 +131,6 @@ func (r *Repo) Show(ctx context.Context, commit string) (*Commit, error) {
 	return c, nil
 }
 
-// MetadataString reads one string of a commit's metadata; "" if it has no such
-// key.
-func (r *Repo) MetadataString(ctx context.Context, commit, key string) (string, error) {
-	out, err := r.ostree(ctx, "show", "--print-metadata-key="+key, commit)
-	if err != nil {
-		if strings.Contains(err.Error(), "No such metadata key") {
-			return "", nil
-		}
-		return "", err
-	}
-	return parseText(out)
-}
-
 // CommitObject is the serialised commit, whose SHA-256 is its checksum.
 func (r *Repo) CommitObject(commit string) ([]byte, error) {
 	return os.ReadFile(filepath.Join(r.Path, "objects", commit[:2], commit[2:]+".commit"))

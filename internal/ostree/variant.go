@@ -85,24 +85,3 @@ func list[T any](kind string, items []T, text func(T) string) string {
 	}
 	return kind + "[" + strings.Join(texts, ", ") + "]"
 }
-
-// parseText reads a quoted string as ostree prints it.
-func parseText(text string) (string, error) {
-	text = strings.TrimSpace(text)
-	if len(text) < 2 || (text[0] != '\'' && text[0] != '"') || text[len(text)-1] != text[0] {
-		return "", fmt.Errorf("%s is not a string", text)
-	}
-	body := text[1 : len(text)-1]
-	var b strings.Builder
-	for i := 0; i < len(body); i++ {
-		if body[i] == '\\' && i+1 < len(body) {
-			i++
-			if body[i] == 'n' {
-				b.WriteByte('\n')
-				continue
-			}
-		}
-		b.WriteByte(body[i])
-	}
-	return b.String(), nil
-}

@@ -57,6 +57,16 @@ func inCommit(path string) string {
 	return path
 }
 
+// beforeFinalize is the absolute path at which a path of the finished tree is
+// found until Finalize: /usr/etc is still /etc.
+func beforeFinalize(path string) string {
+	path = filepath.Clean("/" + path)
+	if path == "/usr/etc" || strings.HasPrefix(path, "/usr/etc/") {
+		return strings.TrimPrefix(path, "/usr")
+	}
+	return path
+}
+
 func isNotEmpty(err error) bool {
 	var pathErr *fs.PathError
 	return errors.As(err, &pathErr) && strings.Contains(pathErr.Err.Error(), "not empty")
@@ -134,12 +144,9 @@ func (t *Tree) file(path string) (string, error) {
 // RemoveFiles deletes relative paths recursively; a missing one is fine.
 func (t *Tree) RemoveFiles(paths []string) error {
 	for _, path := range paths {
-		real, err := t.resolve("/" + strings.TrimPrefix(path, "usr/etc/../"))
+		real, err := t.resolve(beforeFinalize(path))
 		if err != nil {
 			return err
-		}
-		if rest, ok := strings.CutPrefix(path, "usr/etc/"); ok {
-			real = filepath.Join(t.Root, "etc", rest)
 		}
 		if err := os.RemoveAll(real); err != nil {
 			return err
@@ -157,11 +164,7 @@ type AddedFile struct {
 // AddFiles copies files in, with the mode of the source, owned by root.
 func (t *Tree) AddFiles(files []AddedFile) error {
 	for _, f := range files {
-		dest := strings.TrimPrefix(f.Dest, "/")
-		if rest, ok := strings.CutPrefix(dest, "usr/etc/"); ok {
-			dest = "etc/" + rest // until Finalize /etc is at /etc
-		}
-		real, err := t.resolve("/" + dest)
+		real, err := t.resolve(beforeFinalize(f.Dest))
 		if err != nil {
 			return err
 		}

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 )
 
 // Lay moves the files of the directory from into the tree. Directories that both
@@ -23,10 +22,7 @@ func (t *Tree) Lay(from string, overwrite bool) error {
 		if err != nil || rel == "." {
 			return err
 		}
-		inTree := "/" + rel
-		if inTree == "/usr/etc" || strings.HasPrefix(inTree, "/usr/etc/") {
-			inTree = strings.TrimPrefix(inTree, "/usr")
-		}
+		inTree := beforeFinalize("/" + rel)
 		target, err := t.resolve(inTree)
 		if err != nil {
 			return err

@@ -18,7 +18,6 @@ type sandbox struct {
 	env    []string  // added to a small fixed environment, NAME=VALUE
 	script string    // file outside the tree, seen as scriptPath
 	live   io.Writer // receives what the program says, as it says it
-	binds  []string  // further bwrap words
 }
 
 // scriptPath is where a sandboxed script finds itself.
@@ -72,7 +71,6 @@ func (t *Tree) run(ctx context.Context, s sandbox, argv ...string) error {
 	if s.script != "" {
 		args = append(args, "--ro-bind", s.script, scriptPath)
 	}
-	args = append(args, s.binds...)
 	args = append(append(args, "--"), argv...)
 	out := s.live
 	if out == nil {

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -151,10 +152,12 @@ func (h Host) Start(ctx context.Context, c Cmd) (Process, error) {
 	cmd.Dir = c.Dir
 	cmd.Env = environ(c.Env)
 	cmd.Stdin = c.Stdin
-	cmd.Stdout = c.Stdout
+	// Callers often give one writer for both streams, which come at once.
+	var both sync.Mutex
+	cmd.Stdout = locked(&both, c.Stdout)
 	cmd.Stderr = p.last
 	if c.Stderr != nil {
-		cmd.Stderr = io.MultiWriter(c.Stderr, p.last)
+		cmd.Stderr = io.MultiWriter(locked(&both, c.Stderr), p.last)
 	}
 	if f, ok := c.Stderr.(*os.File); ok && c.Foreground {
 		cmd.Stderr = f // a terminal program must see the terminal itself
@@ -241,6 +244,26 @@ func environ(extra []string) []string {
 		env = append(env, "HOME=/root") // dnf refuses to start without
 	}
 	return append(env, extra...)
+}
+
+// lockedWriter lets one write at a time through.
+type lockedWriter struct {
+	mu *sync.Mutex
+	w  io.Writer
+}
+
+// locked guards a writer. Files need none, and a program writes to them itself.
+func locked(mu *sync.Mutex, w io.Writer) io.Writer {
+	if _, ok := w.(*os.File); ok || w == nil {
+		return w
+	}
+	return lockedWriter{mu, w}
+}
+
+func (l lockedWriter) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
 }
 
 // tail keeps the end of what is written to it.

@@ -71,3 +71,13 @@ func TestEveryKnownProgramIsInTheTableOnce(t *testing.T) {
 		require.Equal(t, 1, strings.Count(string(text), "\t\""+name+"\":"), name)
 	}
 }
+
+func TestOneWriterMayTakeBothStreams(t *testing.T) {
+	var both bytes.Buffer
+	_, err := Host{}.Run(t.Context(), Cmd{
+		Name: "sh", Args: []string{"-c", `for i in $(seq 500); do echo out; echo err >&2; done`},
+		Stdout: &both, Stderr: &both,
+	})
+	require.NoError(t, err)
+	require.Equal(t, 500*len("out\nerr\n"), both.Len())
+}

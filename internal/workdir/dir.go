@@ -53,6 +53,21 @@ func Open(path string, a arch.Arch) (*Dir, error) {
 	return d, nil
 }
 
+// transientName marks a work directory that is thrown away later.
+const transientName = "nosa-transient"
+
+// Transient tells whether the work is thrown away later, so that caches need not
+// get to the disk.
+func (d *Dir) Transient() bool {
+	_, err := os.Stat(filepath.Join(d.Tmp(), transientName))
+	return err == nil
+}
+
+// SetTransient marks the work directory so, until its tmp is cleaned.
+func (d *Dir) SetTransient() error {
+	return os.WriteFile(filepath.Join(d.Tmp(), transientName), nil, 0o644)
+}
+
 // Create makes the directories of a work directory below path, leaving alone
 // what is there, and opens it.
 func Create(path string, a arch.Arch) (*Dir, error) {

@@ -128,8 +128,7 @@ func (s *session) prepare(ctx context.Context) error {
 	if s.imageJSON, s.imageSum, err = s.config.ImageJSON(); err != nil {
 		return err
 	}
-	transient := exists(filepath.Join(s.dir.Tmp(), "nosa-transient"))
-	if s.repo, err = ostree.OpenCache(ctx, s.run, filepath.Join(s.dir.Tmp(), "repo"), transient); err != nil {
+	if s.repo, err = ostree.OpenCache(ctx, s.run, filepath.Join(s.dir.Tmp(), "repo"), s.dir.Transient()); err != nil {
 		return err
 	}
 	if err := s.loadPrevious(ctx); err != nil {

@@ -100,7 +100,7 @@ func (s *session) epoch() time.Time {
 func (s *session) unpackKey() string {
 	m := s.config.Manifest
 	h := sha256.New()
-	fmt.Fprintf(h, "docs=%t langs=%q epoch=%d\n", m.Documentation, m.InstallLangs, s.epoch().Unix())
+	fmt.Fprintf(h, "docs=%t langs=%q seed=%t epoch=%d\n", m.Documentation, m.InstallLangs, m.PreservePasswd, s.epoch().Unix())
 	for _, check := range []manifest.Check{m.CheckPasswd, m.CheckGroups} {
 		if check.Type == manifest.CheckFile {
 			content, _ := check.File.Read() // unpack reports what cannot be read

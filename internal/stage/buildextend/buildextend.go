@@ -101,7 +101,7 @@ func write(ctx context.Context, r tool.Runner, log *progress.Log, dir *workdir.D
 func commitRepo(ctx context.Context, r tool.Runner, log *progress.Log, dir *workdir.Dir,
 	build workdir.Build, meta *workdir.Meta,
 ) (*ostree.Repo, error) {
-	repo, err := ostree.OpenCache(ctx, r, filepath.Join(dir.Tmp(), "repo"), false)
+	repo, err := ostree.OpenCache(ctx, r, filepath.Join(dir.Tmp(), "repo"), dir.Transient())
 	if err != nil {
 		return nil, err
 	}

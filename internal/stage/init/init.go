@@ -64,7 +64,7 @@ func Run(ctx context.Context, r tool.Runner, log *progress.Log, o Options) (*wor
 		return nil, err
 	}
 	if o.Transient {
-		if err := os.WriteFile(filepath.Join(dir.Tmp(), "nosa-transient"), nil, 0o644); err != nil {
+		if err := dir.SetTransient(); err != nil {
 			return nil, err
 		}
 	}

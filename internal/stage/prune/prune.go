@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/nestos/nosa-actions/internal/ostree"
 	"github.com/nestos/nosa-actions/internal/tool"
 	"github.com/nestos/nosa-actions/internal/workdir"
 )
@@ -52,6 +53,5 @@ func dropRef(ctx context.Context, o Options, id string) error {
 		}
 		return err
 	}
-	_, err := o.Runner.Run(ctx, tool.Cmd{Name: "ostree", Args: []string{"refs", "--repo=" + repo, "--delete", id}})
-	return err
+	return (&ostree.Repo{Path: repo, Run: o.Runner}).DeleteRef(ctx, id)
 }
