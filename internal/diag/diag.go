@@ -86,11 +86,16 @@ func (l *List) Err() error {
 	if !slices.ContainsFunc(l.Findings, func(f Finding) bool { return f.Severity == Error }) {
 		return nil
 	}
+	return &Errors{Findings: l.Sorted()}
+}
+
+// Sorted is the findings ordered by place.
+func (l *List) Sorted() []Finding {
 	sorted := slices.Clone(l.Findings)
 	slices.SortStableFunc(sorted, func(a, b Finding) int {
 		return strings.Compare(a.sortKey(), b.sortKey())
 	})
-	return &Errors{Findings: sorted}
+	return sorted
 }
 
 func (f Finding) sortKey() string {

@@ -7,7 +7,6 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
-	"maps"
 
 	"github.com/nestos/nosa-actions/internal/diag"
 )
@@ -56,25 +55,12 @@ type Config struct {
 	raw map[string]any
 }
 
-// Compressor is how an image is compressed for publication.
+// Values of Config.Compressor: how an image is compressed for publication.
 const (
 	CompressorGzip = "gzip"
 	CompressorXz   = "xz"
 	CompressorZstd = "zstd"
 )
-
-// CompressorExt is the extension, with its dot, that a compressor gives a file.
-func CompressorExt(name string) (string, error) {
-	switch name {
-	case CompressorGzip:
-		return ".gz", nil
-	case CompressorXz:
-		return ".xz", nil
-	case CompressorZstd:
-		return ".zst", nil
-	}
-	return "", fmt.Errorf("compressor %q is not one of gzip, xz, zstd", name)
-}
 
 // defaults are the values of keys that nothing sets. They are a part of the
 // JSON, since later stages need them.
@@ -110,6 +96,3 @@ func (c *Config) JSON() ([]byte, error) {
 	}
 	return buf.Bytes(), nil
 }
-
-// Values is a copy of all keys, also those that have no field.
-func (c *Config) Values() map[string]any { return maps.Clone(c.raw) }

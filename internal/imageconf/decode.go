@@ -75,7 +75,7 @@ func (d *decoder) text(key, otherwise string) string {
 func (d *decoder) oneOf(key, otherwise string, values ...string) string {
 	value := d.text(key, otherwise)
 	if n, ok := d.get(key); ok && n.Kind == document.String && !slices.Contains(values, value) {
-		n.Reject(d.found, fmt.Sprintf("%q is not supported; use %s", value, orList(values)), "")
+		n.Reject(d.found, fmt.Sprintf("%q is not supported", value), "use "+orList(values))
 	}
 	return value
 }

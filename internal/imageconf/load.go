@@ -11,7 +11,7 @@ import (
 	"github.com/nestos/nosa-actions/internal/format/document"
 )
 
-// maxDepth is the number of files that may include each other.
+// maxDepth is the number of includes that may follow from each other.
 const maxDepth = 50
 
 // Load reads image.yaml with its includes and puts it over the defaults. The
@@ -31,7 +31,7 @@ func Load(path string) (*Config, error) {
 	}
 	c.raw["grub-script"] = GrubScript
 	c.GrubScript = GrubScript
-	c.Warnings = found.Findings
+	c.Warnings = found.Sorted()
 	return c, nil
 }
 
@@ -70,8 +70,12 @@ func flatten(path string, found *diag.List) []document.Field {
 	visited := map[string]bool{}
 	pos := diag.Pos{File: path}
 	for depth := 0; ; depth++ {
-		if visited[path] || depth >= maxDepth {
-			found.Addf(pos, "include: %s is included again, or too deep", path)
+		switch {
+		case visited[path]:
+			found.Addf(pos, "include: the file was already included as %s; a file may be reached only once", path)
+			return flat
+		case depth > maxDepth:
+			found.Addf(pos, "include: %s is more than %d includes deep", path, maxDepth)
 			return flat
 		}
 		visited[path] = true
@@ -103,20 +107,20 @@ func readMapping(path string, pos diag.Pos, found *diag.List) (document.Node, bo
 	n, err := document.Load(path)
 	if findings := diag.Findings(err); findings != nil {
 		found.Findings = append(found.Findings, findings...)
-		return n, false
+		return n, n.Kind == document.Map
 	}
-	if pathErr, ok := errors.AsType[*fs.PathError](err); ok && pos.Line > 0 {
-		found.Addf(pos, "include %s: %v", path, pathErr.Err)
-		return n, false
-	} else if ok {
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
 		err = pathErr.Err
 	}
-	if err != nil {
+	switch {
+	case err != nil && pos.Line > 0:
+		found.Addf(pos, "include: file %q: %v", path, err)
+		return n, false
+	case err != nil:
 		found.Addf(pos, "%v", err)
 		return n, false
-	}
-	if n.Kind == document.Null {
-		found.Addf(diag.Pos{File: path}, "the file is empty; it must be a mapping")
+	case n.Kind == document.Null:
+		found.Addf(diag.Pos{File: path, Line: 1, Column: 1}, "the file is empty; it must be a mapping")
 		return n, false
 	}
 	return n, n.Expect(found, document.Map)

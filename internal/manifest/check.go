@@ -31,6 +31,7 @@ type CheckEntry struct {
 	Name string
 	ID   int64  // uid of a user, gid of a group
 	GID  *int64 // of a user, where given
+	Pos  diag.Pos
 }
 
 func checkPasswd(n document.Node, found *diag.List) (document.Node, bool) {
@@ -47,6 +48,7 @@ func parseCheck(n document.Node, found *diag.List, users bool) (Check, bool) {
 	if !n.Expect(found, document.Map) {
 		return Check{}, false
 	}
+	before := len(found.Findings)
 	typ, given := n.Get("type")
 	if !given {
 		n.Reject(found, "type is required: none, previous, file or data", "")
@@ -58,7 +60,8 @@ func parseCheck(n document.Node, found *diag.List, users bool) (Check, bool) {
 	c := Check{Type: typ.Text, Pos: n.Pos}
 	detail, needed := map[string]string{CheckFile: "filename", CheckData: "entries"}[c.Type]
 	if !needed {
-		return c, n.KnownKeys(found, "type")
+		n.KnownKeys(found, "type")
+		return c, len(found.Findings) == before
 	}
 	n.KnownKeys(found, "type", detail)
 	value, given := n.Get(detail)
@@ -66,26 +69,25 @@ func parseCheck(n document.Node, found *diag.List, users bool) (Check, bool) {
 		n.Reject(found, fmt.Sprintf("type %s needs the key %s", c.Type, detail), "")
 		return c, false
 	}
-	var ok bool
 	if c.Type == CheckData {
-		c.Entries, ok = checkEntries(value, found, users)
-	} else if ok = value.Expect(found, document.String); ok {
-		c.File, ok = external(value, found)
+		c.Entries = checkEntries(value, found, users)
+	} else if value.Expect(found, document.String) {
+		c.File, _ = external(value, found)
 	}
-	return c, ok
+	return c, len(found.Findings) == before
 }
 
-func checkEntries(n document.Node, found *diag.List, users bool) ([]CheckEntry, bool) {
+func checkEntries(n document.Node, found *diag.List, users bool) []CheckEntry {
 	if !n.Expect(found, document.Map) {
-		return nil, false
+		return nil
 	}
 	var entries []CheckEntry
-	all := true
 	for _, f := range n.Fields {
-		entry, ok := checkEntry(f, found, users)
-		entries, all = append(entries, entry), all && ok
+		if entry, ok := checkEntry(f, found, users); ok {
+			entries = append(entries, entry)
+		}
 	}
-	return entries, all
+	return entries
 }
 
 // checkEntry reads uid, [uid] or [uid, gid] of a user, or gid of a group.
@@ -98,7 +100,7 @@ func checkEntry(f document.Field, found *diag.List, users bool) (CheckEntry, boo
 			return CheckEntry{}, false
 		}
 	}
-	entry := CheckEntry{Name: f.Key}
+	entry := CheckEntry{Name: f.Key, Pos: f.Pos}
 	var numbers []int64
 	for _, id := range ids {
 		v, ok := id.AsInt(found)
@@ -123,7 +125,7 @@ var refForm = regexp.MustCompile(`^[\w\d][-._\w\d]*(/[\w\d][-._\w\d]*)*$`)
 
 // require reports the keys that every build needs.
 func (m *Manifest) require(found *diag.List) {
-	top := diag.Pos{File: m.Path}
+	top := diag.Pos{File: m.Path, Line: 1, Column: 1}
 	if _, ok := m.tree["rojig"]; !ok && !mentions(found, "rojig") {
 		found.Addf(top, "rojig is required, with name, summary and license; its name is that of the system")
 	}
@@ -144,8 +146,23 @@ func (m *Manifest) check(found *diag.List) {
 	if len(m.Units) > 0 && !m.MachineIDCompat {
 		m.tree["units"].Reject(found, "units cannot be enabled when machineid-compat is false", "use a preset file instead")
 	}
+	m.checkExcluded(found)
 	m.checkVersion(found)
 	m.deprecations(found)
+}
+
+// checkExcluded refuses to hide a package and ask for it by the same name. That
+// a name may also stand for another package's provide is the solver's business.
+func (m *Manifest) checkExcluded(found *diag.List) {
+	excluded := map[string]diag.Pos{}
+	for _, p := range m.ExcludePackages {
+		excluded[p.Name] = p.Pos
+	}
+	for _, n := range m.tree["packages"].Items {
+		if at, both := excluded[n.Text]; both {
+			n.Reject(found, fmt.Sprintf("%q is also in exclude-packages, at %s", n.Text, at), "take it out of one of the two")
+		}
+	}
 }
 
 // mentions tells whether a key was given but rejected, so that it is not

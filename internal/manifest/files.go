@@ -1,11 +1,13 @@
 package manifest
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path"
 	"path/filepath"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strings"
 
@@ -80,7 +82,7 @@ func addFiles(n document.Node, found *diag.List) (document.Node, bool) {
 			return false
 		}
 		if len(pair) != 2 {
-			entry.Reject(found, fmt.Sprintf("must be a source and a destination, not %d strings", len(pair)), "")
+			entry.Reject(found, "must be two strings, a source and a destination", "")
 			return false
 		}
 		if _, ok := destination(pair[1]); !ok {
@@ -147,12 +149,26 @@ func removeFromPackages(n document.Node, found *diag.List) (document.Node, bool)
 		}
 		for i, word := range words[1:] {
 			if _, err := regexp.Compile(word); err != nil {
-				entry.Items[i+1].Reject(found, err.Error(), "")
+				rejectPattern(entry.Items[i+1], err, found)
 				ok = false
 			}
 		}
 		return ok
 	})
+}
+
+// rejectPattern says what is wrong with a regular expression.
+func rejectPattern(n document.Node, err error, found *diag.List) {
+	var wrong *syntax.Error
+	if !errors.As(err, &wrong) {
+		n.Reject(found, err.Error(), "")
+		return
+	}
+	mend := ""
+	if wrong.Code == syntax.ErrInvalidPerlOp {
+		mend = "look-ahead and the like are not supported"
+	}
+	n.Reject(found, fmt.Sprintf("%q is not a regular expression: %s at %q", n.Text, wrong.Code, wrong.Expr), mend)
 }
 
 // each applies a check to all items of a list.

@@ -16,10 +16,6 @@ func (m *Manifest) fill(found *diag.List) {
 	m.fillContent(t, found)
 	m.fillAccounts(t, found)
 	m.fillBoot(t)
-	if m.Container {
-		m.BootLocation, m.SELinux, m.TmpIsDir, m.PreservePasswd = BootModules, false, true, false
-		m.CheckPasswd, m.CheckGroups = Check{Type: CheckNone}, Check{Type: CheckNone}
-	}
 }
 
 func (m *Manifest) fillIdentity(t tree) {
@@ -93,7 +89,7 @@ func (m *Manifest) fillContent(t tree, found *diag.List) {
 	if m.OptUsrlocal == "stateoverlay" {
 		m.OptUsrlocal = OptStateOverlay
 	}
-	m.TmpIsDir = t.bool("tmp-is-dir", m.Edition == Edition2024)
+	m.TmpIsDir = t.bool("tmp-is-dir", false)
 	m.MachineIDCompat = t.bool("machineid-compat", true)
 	m.ReadonlyExecutables = t.bool("readonly-executables", false)
 	m.IgnoreDevices = t.bool("ignore-devices", true)
@@ -118,11 +114,7 @@ func (m *Manifest) fillAccounts(t tree, found *diag.List) {
 }
 
 func (m *Manifest) fillBoot(t tree) {
-	location := BootNew
-	if m.Edition == Edition2024 {
-		location = BootModules
-	}
-	m.BootLocation = t.text("boot-location", location)
+	m.BootLocation = t.text("boot-location", BootNew)
 	m.NoInitramfs = t.bool("no-initramfs", false)
 	m.InitramfsArgs = t.texts("initramfs-args")
 	m.Container = t.bool("container", false)

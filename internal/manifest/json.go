@@ -51,7 +51,7 @@ func (m *Manifest) Digest() (string, error) {
 		h.Write(b)
 	}
 	add(data)
-	for _, e := range m.Externals() {
+	for _, e := range m.externals() {
 		content, err := e.Read()
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", e.Pos, err)
@@ -61,8 +61,8 @@ func (m *Manifest) Digest() (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// Externals are the files that the treefile mentions and that a compose reads.
-func (m *Manifest) Externals() []External {
+// externals are the files that the treefile mentions and that a compose reads.
+func (m *Manifest) externals() []External {
 	var files []External
 	if m.PostprocessScript != nil {
 		files = append(files, *m.PostprocessScript)

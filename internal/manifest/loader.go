@@ -13,7 +13,8 @@ import (
 	"github.com/nestos/nosa-actions/internal/format/document"
 )
 
-// maxDepth is the number of files that may include each other in a chain.
+// maxDepth is the number of files that may stand between the treefile and what
+// it includes, the latter counted.
 const maxDepth = 50
 
 // loader flattens one treefile. Variables grow while it descends, the outermost
@@ -40,9 +41,9 @@ func newLoader(a arch.Arch) *loader {
 // include reads and flattens a file that a node names.
 func (l *loader) include(name document.Node, depth int) tree {
 	path := beside(name)
-	if depth >= maxDepth {
+	if depth > maxDepth {
 		l.partial = true
-		name.Reject(&l.found, fmt.Sprintf("%s is nested %d files deep, which is the limit", path, maxDepth), "")
+		name.Reject(&l.found, fmt.Sprintf("%s is more than %d includes deep", path, maxDepth), "")
 		return tree{}
 	}
 	t, err := l.file(path, depth)
@@ -63,13 +64,15 @@ func (l *loader) file(path string, depth int) (tree, error) {
 	if findings := diag.Findings(err); findings != nil {
 		l.partial = true
 		l.found.Findings = append(l.found.Findings, findings...)
-		return tree{}, nil
+		if n.Kind == document.Null {
+			return tree{}, nil
+		}
 	} else if err != nil {
 		return tree{}, reason(err)
 	}
 	if n.Kind == document.Null {
 		l.partial = true
-		l.found.Addf(diag.Pos{File: path}, "the treefile is empty; it must be a mapping")
+		l.found.Addf(diag.Pos{File: path, Line: 1, Column: 1}, "the treefile is empty; it must be a mapping")
 		return tree{}, nil
 	}
 	return l.flatten(n, !document.IsJSON(path), depth), nil
@@ -100,6 +103,7 @@ func (l *loader) flatten(n document.Node, strict bool, depth int) tree {
 	raw := l.parse(n, strict)
 	l.define(raw)
 	t := raw.tree
+	l.imply(t)
 	includes := slices.Concat(fileNames(raw.include, &l.found), l.archIncludes(raw.archInclude))
 	for _, c := range l.conditional(raw.conditional) {
 		if c.Kind == document.Map {
@@ -115,8 +119,8 @@ func (l *loader) flatten(n document.Node, strict bool, depth int) tree {
 }
 
 func (l *loader) inline(n document.Node, strict bool, depth int) tree {
-	if depth+1 >= maxDepth {
-		n.Reject(&l.found, fmt.Sprintf("nested %d treefiles deep, which is the limit", maxDepth), "")
+	if depth+1 > maxDepth {
+		n.Reject(&l.found, fmt.Sprintf("is more than %d includes deep", maxDepth), "")
 		return tree{}
 	}
 	return l.flatten(n, strict, depth+1)
@@ -187,6 +191,9 @@ func (l *loader) define(raw source) {
 		}
 	}
 	if n, ok := raw.tree["releasever"]; ok {
+		if strings.ContainsAny(n.Text, "${}") {
+			n.Reject(&l.found, "is a variable too, so it must not contain $, { or }", "")
+		}
 		if _, known := l.vars["releasever"]; !known {
 			l.vars["releasever"] = n
 		}
@@ -220,15 +227,18 @@ func (l *loader) variables(n document.Node) []document.Field {
 
 // finish sorts, fills in and substitutes once everything is merged.
 func (l *loader) finish(t tree) tree {
-	if n, ok := t["packages"]; ok {
-		n.Items = sortedSet(n.Items)
-		t["packages"] = n
+	if _, ok := t["packages"]; !ok {
+		t["packages"] = document.Node{Path: "packages", Kind: document.List}
 	}
-	for _, key := range []string{"ignore-removed-users", "ignore-removed-groups"} {
+	for _, key := range []string{"packages", "ignore-removed-users", "ignore-removed-groups"} {
 		if n, ok := t[key]; ok {
 			n.Items = sortedSet(n.Items)
 			t[key] = n
 		}
+	}
+	if n, ok := t["repo-packages"]; ok {
+		n.Items = lastRepoWins(n.Items)
+		t["repo-packages"] = n
 	}
 	t["basearch"] = document.Node{Path: "basearch", Kind: document.String, Text: l.arch.RPM}
 	l.substitute(t)

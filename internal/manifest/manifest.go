@@ -20,9 +20,8 @@ type Options struct {
 	Arch arch.Arch // required
 }
 
-// Manifest is a flattened treefile. Absent keys have their defaults, and what
-// container: true implies is applied; JSON still shows the keys as written.
-// It is to be read, not changed.
+// Manifest is a flattened treefile. Absent keys have their defaults, which JSON
+// leaves out. It is to be read, not changed.
 type Manifest struct {
 	Path     string // as given to Load
 	Arch     arch.Arch
@@ -165,7 +164,7 @@ func Load(path string, o Options) (*Manifest, error) {
 	if err := l.found.Err(); err != nil {
 		return nil, err
 	}
-	m.Warnings = l.found.Findings
+	m.Warnings = l.found.Sorted()
 	return m, nil
 }
 

@@ -33,10 +33,6 @@ func merge(outer, inner tree) tree {
 		}
 		outer[key] = out
 	}
-	if n, ok := outer["repo-packages"]; ok {
-		n.Items = lastRepoWins(n.Items)
-		outer["repo-packages"] = n
-	}
 	return outer
 }
 

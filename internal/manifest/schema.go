@@ -162,7 +162,7 @@ func (l *loader) takeKey(t tree, key string, f document.Field) bool {
 	if !known {
 		return false
 	}
-	if f.Value.Kind == document.Null {
+	if f.Value.Kind == document.Null && !strings.HasPrefix(key, archPackages) {
 		return true
 	}
 	value, ok := r.shape(f.Value, &l.found)

@@ -50,8 +50,3 @@ func TestNextVersionRefusesABadDateFormat(t *testing.T) {
 		require.EqualError(t, err, `version prefix "1.<date:`+format+`>": "`+format+`" is not a date format`)
 	}
 }
-
-func TestLoadTriesTheVersionPrefix(t *testing.T) {
-	write(t, map[string]string{"m.yaml": "rojig: {name: a, summary: b, license: c}\nautomatic-version-prefix: 1.<date:%Q>"})
-	require.Equal(t, `m.yaml:2:27: automatic-version-prefix: version prefix "1.<date:%Q>": "%Q" is not a date format`, loadError(t, "m.yaml"))
-}

@@ -8,7 +8,6 @@
 package document
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -72,9 +71,8 @@ func IsJSON(name string) bool {
 	return ext != ".yaml" && ext != ".yml"
 }
 
-// Load reads the file at path, which also names it in findings. What is wrong
-// with the syntax comes back as *diag.Errors, a file that cannot be read as it
-// is.
+// Load reads the file at path, which also names it in findings. What is wrong in
+// it comes back as from Parse, a file that cannot be read as *fs.PathError.
 func Load(path string) (Node, error) {
 	data, err := read(path)
 	if err != nil {
@@ -84,7 +82,9 @@ func Load(path string) (Node, error) {
 }
 
 // Parse reads data, whose syntax follows from the file's name. An empty file is
-// a null node. Errors are *diag.Errors.
+// a null node. Errors are *diag.Errors. When the syntax is sound and only single
+// entries are not, such as a key that is given twice, the node holds the others,
+// so that all of a file's faults can be reported together.
 func Parse(name string, data []byte) (Node, error) {
 	if IsJSON(name) {
 		return parseJSON(name, data)
@@ -147,10 +147,6 @@ func shorten(s string) string {
 	}
 	return s
 }
-
-// MarshalJSON writes the value with the keys of mappings sorted, so that equal
-// values are equal bytes.
-func (n Node) MarshalJSON() ([]byte, error) { return json.Marshal(n.Any()) }
 
 // Any returns the value as nil, bool, int64, uint64, float64, string, []any or
 // map[string]any.
@@ -219,9 +215,4 @@ func (b *budget) spend(depth int) error {
 		return fmt.Errorf("nested more than %d levels deep", maxDepth)
 	}
 	return nil
-}
-
-// clean takes from a parser's message what our findings say themselves.
-func clean(err error) string {
-	return strings.TrimPrefix(err.Error(), "yaml: ")
 }

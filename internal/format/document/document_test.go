@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -69,11 +70,14 @@ func TestAnAliasStandsWhereItIsUsed(t *testing.T) {
 
 func TestSyntaxErrorsHaveTheirPlace(t *testing.T) {
 	cases := []struct{ name, text, want string }{
-		{"a.yaml", "a: [1\n", "a.yaml:1: not valid YAML: did not find expected ',' or ']'"},
-		{"a.yaml", "a: 1\n---\nb: 2\n", "a.yaml:2: a second YAML document begins; only one is allowed"},
+		{"a.yaml", "a: [1\n", "a.yaml:1:1: not valid YAML: did not find expected ',' or ']'"},
+		{"a.yaml", "a:\n  - b\n   - c: [\n", "a.yaml:3:4: not valid YAML: mapping values are not allowed"},
+		{"a.yaml", "\tb: 1\n", "a.yaml:1:1: not valid YAML: found character that cannot start any token"},
+		{"a.yaml", "a: 1\n---\nb: 2\n", "a.yaml:2:1: a second YAML document begins; only one is allowed"},
 		{"a.yaml", "a: 1\na: 2\n", `a.yaml:2:1: key "a" is given twice; the first is on line 1`},
 		{"a.yaml", "[a]: 1\n", "a.yaml:1:1: a key must be a string, not a list"},
 		{"a.yaml", "a: .nan\n", "a.yaml:1:4: .nan is not a number that JSON can hold"},
+		{"a.yaml", aliasBomb(), "a.yaml:2:26: too many values, or aliases that repeat each other"},
 		{"a.yaml", "a: &a [*a]\n", "a.yaml:1:4: nested more than 100 levels deep"},
 		{"a.json", "{\"a\": 1,\n  b: 2}", "a.json:2:3: not valid JSON: invalid character 'b'"},
 		{"a.json", `{"a": [1, 2`, "a.json:1:12: not valid JSON: it ends too early"},
@@ -87,6 +91,26 @@ func TestSyntaxErrorsHaveTheirPlace(t *testing.T) {
 		require.NotEmpty(t, diag.Findings(err))
 		require.True(t, strings.HasPrefix(err.Error(), c.want), "%s\nis not\n%s", err, c.want)
 	}
+}
+
+// aliasBomb is a few lines that stand for 10^9 values.
+func aliasBomb() string {
+	var b strings.Builder
+	b.WriteString("a0: &a0 [1]\n")
+	for i := range 9 {
+		alias := fmt.Sprintf("*a%d", i)
+		fmt.Fprintf(&b, "a%d: &a%d [%s]\n", i+1, i+1, strings.Join(slices.Repeat([]string{alias}, 10), ","))
+	}
+	return b.String()
+}
+
+func TestEntriesThatAreNotWrongAreThereBesideTheError(t *testing.T) {
+	n, err := document.Parse("a.yaml", []byte("a: 1\na: 2\nb: {<<: *x, c: 3}\n"))
+	require.Error(t, err)
+	require.Equal(t, document.Null, n.Kind, "an unknown alias is an error of syntax")
+	n, err = document.Parse("a.yaml", []byte("a: 1\na: 2\nb: {[d]: 4, c: 3}\n"))
+	require.Len(t, diag.Findings(err), 2)
+	require.Equal(t, map[string]any{"a": int64(1), "b": map[string]any{"c": int64(3)}}, n.Any())
 }
 
 func TestLoadReadsRegularFilesOfABearableSize(t *testing.T) {
@@ -122,7 +146,7 @@ func FuzzParse(f *testing.F) {
 			require.NotEmpty(t, diag.Findings(err))
 			return
 		}
-		data, err := json.Marshal(n)
+		data, err := json.Marshal(n.Any())
 		require.NoError(t, err)
 		again, err := document.Parse("b.json", data)
 		require.NoError(t, err)

@@ -20,36 +20,47 @@ func parseYAML(name string, data []byte) (Node, error) {
 	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
 		return Node{Pos: diag.Pos{File: name}}, nil
 	} else if err != nil {
-		return Node{}, syntaxError(name, err)
+		return Node{}, syntaxError(name, data, err)
 	}
 	var next yaml.Node
 	if err := dec.Decode(&next); err == nil {
-		return Node{}, fail(diag.Pos{File: name, Line: next.Line}, "a second YAML document begins; only one is allowed")
+		return Node{}, fail(diag.Pos{File: name, Line: next.Line, Column: next.Column}, "a second YAML document begins; only one is allowed")
 	} else if !errors.Is(err, io.EOF) {
-		return Node{}, syntaxError(name, err)
+		return Node{}, syntaxError(name, data, err)
 	}
 	if doc.Kind != yaml.DocumentNode || len(doc.Content) != 1 {
 		return Node{Pos: diag.Pos{File: name}}, nil
 	}
 	c := converter{file: name, left: maxNodes}
 	n := c.convert(doc.Content[0], "", 0)
-	if err := c.found.Err(); err != nil {
-		return Node{}, err
+	if c.full {
+		n = Node{}
 	}
-	return n, nil
+	return n, c.found.Err()
 }
 
 var yamlLine = regexp.MustCompile(`^line (\d+): `)
 
-// syntaxError gives yaml.v3's message the place which it has in its text.
-func syntaxError(name string, err error) error {
-	text := clean(err)
-	pos := diag.Pos{File: name}
+// syntaxError gives yaml.v3's message the place which it has in its text. That
+// knows no column, so it is where the line's text begins.
+func syntaxError(name string, data []byte, err error) error {
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	pos := diag.Pos{File: name, Line: 1, Column: 1}
 	if m := yamlLine.FindStringSubmatch(text); m != nil {
 		pos.Line, _ = strconv.Atoi(m[1])
+		pos.Column = indentation(data, pos.Line) + 1
 		text = strings.TrimPrefix(text, m[0])
 	}
 	return fail(pos, "not valid YAML: %s", text)
+}
+
+// indentation counts the blanks at the beginning of a line.
+func indentation(data []byte, line int) int {
+	for range line - 1 {
+		_, data, _ = bytes.Cut(data, []byte("\n"))
+	}
+	text, _, _ := bytes.Cut(data, []byte("\n"))
+	return len(text) - len(bytes.TrimLeft(text, " "))
 }
 
 // converter makes our nodes of yaml.v3's.
