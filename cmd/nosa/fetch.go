@@ -39,6 +39,8 @@ func fetchCommand(app *app) *cobra.Command {
 	flags.BoolVar(&o.Strict, "strict", false, "only packages that a lockfile names")
 	flags.BoolVar(&o.UpdateLockfile, "update-lockfile", false, "write the lockfile anew instead of heeding it")
 	flags.StringVar(&o.WriteLockfileTo, "write-lockfile-to", "", "the same, to another file")
+	flags.StringVar(&o.AutoLock, "autolock", "", "stay with the packages of this build, for configs without a lockfile")
+	flags.BoolVar(&o.WithOverrides, "with-cosa-overrides", false, "also fetch what the packages in overrides/rpm need")
 	flags.BoolVar(&o.DryRun, "dry-run", false, "resolve only")
 	return cmd
 }

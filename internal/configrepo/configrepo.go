@@ -15,6 +15,7 @@ import (
 
 	"github.com/nestos/nosa-actions/internal/arch"
 	"github.com/nestos/nosa-actions/internal/diag"
+	"github.com/nestos/nosa-actions/internal/format/document"
 	"github.com/nestos/nosa-actions/internal/imageconf"
 	"github.com/nestos/nosa-actions/internal/manifest"
 	"github.com/nestos/nosa-actions/internal/rpmrepo"
@@ -116,7 +117,7 @@ func (c *Config) EnabledRepos(locked bool) ([]string, error) {
 	var ids []string
 	for _, item := range items {
 		if c.Repos.Find(item.Value) == nil {
-			found.Addf(item.Pos, "repository %q is in none of the .repo files", item.Value)
+			found.Add(c.noRepo(item))
 			continue
 		}
 		if !slices.Contains(ids, item.Value) {
@@ -124,6 +125,15 @@ func (c *Config) EnabledRepos(locked bool) ([]string, error) {
 		}
 	}
 	return ids, found.Err()
+}
+
+// noRepo says that an id is in no .repo file, and which one may be meant.
+func (c *Config) noRepo(item manifest.Item) diag.Finding {
+	f := diag.Finding{Pos: item.Pos, Message: fmt.Sprintf("repository %q is in none of the .repo files", item.Value)}
+	if near, ok := document.Nearest(item.Value, c.Repos.IDs()); ok {
+		f.Mend = fmt.Sprintf("did you mean %q?", near)
+	}
+	return f
 }
 
 // Overlays lists the directories of overlay.d, sorted by name; files there are

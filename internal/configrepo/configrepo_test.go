@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/nestos/nosa-actions/internal/arch"
+	"github.com/nestos/nosa-actions/internal/rpmrepo"
 )
 
 const minimal = `ref: os/x86_64/test
@@ -77,14 +78,14 @@ func TestLaterLockfilesReplaceEntries(t *testing.T) {
 		"manifest-lock.overrides.yaml":        "packages:\n  bash:\n    evr: 5.2-1\n",
 		"manifest-lock.overrides.x86_64.yaml": "packages:\n  bash:\n    evr: 1:5.3-1\n",
 	})
-	locks, err := c.LoadLocks(true)
+	locks, err := c.LoadLocks(LockOptions{})
 	require.NoError(t, err)
 	req, err := c.Request(locks, true)
 	require.NoError(t, err)
-	require.Equal(t, map[string]string{"bash": "1:5.3-1", "other": "0:1-1.noarch"}, req.Locks)
+	require.Equal(t, map[string]rpmrepo.Lock{"bash": {Version: "1:5.3-1"}, "other": {Version: "0:1-1.noarch"}}, req.Locks)
 	require.Equal(t, []string{"locked"}, req.LockfileRepos)
 
-	locks, err = c.LoadLocks(false)
+	locks, err = c.LoadLocks(LockOptions{WithoutBase: true})
 	require.NoError(t, err)
 	require.NotContains(t, locks.Packages, "other", "the base lockfile is left out when it is written anew")
 

@@ -25,7 +25,7 @@ func (c *Config) Request(locks *lock.File, strict bool) (rpmrepo.Request, error)
 	m := c.Manifest
 	req := rpmrepo.Request{
 		Repos: c.Repos, Enable: repos, BaseArch: c.Arch.RPM, Release: m.Releasever,
-		Recommend: m.Recommends, Strict: strict, Locks: map[string]string{},
+		Recommend: m.Recommends, Strict: strict, Locks: map[string]rpmrepo.Lock{},
 	}
 	for _, p := range m.Packages {
 		req.Install = append(req.Install, rpmrepo.Wanted{Spec: p.Name, Pos: p.Pos})
@@ -49,12 +49,18 @@ func (c *Config) Request(locks *lock.File, strict bool) (rpmrepo.Request, error)
 		if err != nil {
 			return req, fmt.Errorf("%s: %w", p.Pos, err)
 		}
-		req.Locks[name] = fmt.Sprintf("%d:%s-%s", exact.Epoch, exact.Version, exact.Release)
-		if exact.Arch != "" {
-			req.Locks[name] += "." + exact.Arch
-		}
+		req.Locks[name] = rpmrepo.Lock{Version: solverVersion(exact), Digest: p.Digest}
 	}
 	return req, nil
+}
+
+// solverVersion is E:V-R or E:V-R.A, the epoch always there.
+func solverVersion(e lock.EVRA) string {
+	version := fmt.Sprintf("%d:%s-%s", e.Epoch, e.Version, e.Release)
+	if e.Arch != "" {
+		version += "." + e.Arch
+	}
+	return version
 }
 
 // PackagesDigest is a digest of what decides about the packages: when it is the

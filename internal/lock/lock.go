@@ -92,6 +92,26 @@ func (f *File) WithoutDigests() *File {
 	return bare
 }
 
+// AnyArch is a copy that fits every architecture: entries of noarch packages
+// stay, of the others only version and release are kept.
+func (f *File) AnyArch() (*File, error) {
+	fit := &File{Packages: make(map[string]Package, len(f.Packages)), Metadata: f.Metadata}
+	for name, p := range f.Packages {
+		if p.EVRA != "" {
+			exact, err := ParseEVRA(p.EVRA)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", p.Pos, err)
+			}
+			if exact.Arch != "noarch" {
+				exact.Arch = ""
+				p = Package{EVR: exact.String(), Pos: p.Pos}
+			}
+		}
+		fit.Packages[name] = p
+	}
+	return fit, nil
+}
+
 // Find returns the path of the lockfile called base plus .json or .yaml. It is
 // an error if both exist; if neither does, found is false and path has the
 // extension given.

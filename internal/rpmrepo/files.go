@@ -31,12 +31,16 @@ func bring(ctx context.Context, packages []Package, paths []string, dir string) 
 				return err
 			}
 			target := filepath.Join(dir, p.File)
-			if filepath.Clean(paths[i]) != filepath.Clean(target) && p.Verify(dir) != nil {
+			err := p.Verify(dir)
+			if err == nil {
+				return nil
+			}
+			if filepath.Clean(paths[i]) != filepath.Clean(target) {
 				if err := copyFile(paths[i], target); err != nil {
 					return fmt.Errorf("copy %s from repository %s: %w", p.File, p.Repo, err)
 				}
+				err = p.Verify(dir)
 			}
-			err := p.Verify(dir)
 			if errors.Is(err, ErrChecksum) {
 				_ = os.Remove(target) // or every later fetch would trip over it
 				return fmt.Errorf("repository %s lies: %w", p.Repo, err)

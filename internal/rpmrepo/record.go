@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/nestos/nosa-actions/internal/atomicfile"
 )
@@ -16,6 +17,9 @@ type Fetched struct {
 	// configrepo.Config.
 	PackagesDigest string `json:"packages-digest"`
 	Solution
+	// Extra are packages that only a compose with the developer's overrides
+	// needs; see Override.
+	Extra []Package `json:"override-needs,omitempty"`
 }
 
 // ErrNotFetched is returned when a cache holds no record.
@@ -44,14 +48,23 @@ func (c Cache) Load() (*Fetched, error) {
 	if err != nil {
 		return nil, err
 	}
-	var f Fetched
-	if err := json.Unmarshal(text, &f); err != nil {
+	f, err := parseRecord(text)
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w; run nosa fetch again", c.record(), err)
 	}
-	for _, p := range f.Packages {
-		// The record may come from another machine: no name leads out of rpms/.
-		if p.File == "" || p.File != filepath.Base(p.File) || p.File == ".." {
-			return nil, fmt.Errorf("%s: %q is no file name", c.record(), p.File)
+	return f, nil
+}
+
+// parseRecord reads a record. It may come from another machine: no name leads
+// out of the directory of packages.
+func parseRecord(text []byte) (*Fetched, error) {
+	var f Fetched
+	if err := json.Unmarshal(text, &f); err != nil {
+		return nil, err
+	}
+	for _, p := range slices.Concat(f.Packages, f.Extra) {
+		if p.File == "" || p.File == "." || p.File == ".." || p.File != filepath.Base(p.File) {
+			return nil, fmt.Errorf("%q is no file name", p.File)
 		}
 	}
 	return &f, nil
@@ -76,7 +89,7 @@ const maxStale = 5 << 30
 // Prune removes the files that the record does not name, once they are many.
 func (c Cache) Prune(f *Fetched) error {
 	wanted := map[string]bool{}
-	for _, p := range f.Packages {
+	for _, p := range slices.Concat(f.Packages, f.Extra) {
 		wanted[p.File] = true
 	}
 	entries, err := os.ReadDir(c.Packages())

@@ -5,22 +5,21 @@ package rpmrepo
 
 import (
 	"fmt"
-	"maps"
 	"os"
-	"path/filepath"
-	"slices"
+	"strconv"
 	"strings"
 
-	"github.com/nestos/nosa-actions/internal/atomicfile"
 	"github.com/nestos/nosa-actions/internal/diag"
 )
 
-// Repo is one section of a .repo file.
+// Repo is one section of a .repo file, as far as we have to know it; dnf reads
+// the same text.
 type Repo struct {
 	ID       string
 	Pos      diag.Pos // of its section line
 	Enabled  bool
 	Optional bool // skip_if_unavailable
+	GPGCheck bool // packages have to be signed with a key of gpgkey
 	URLs     []string
 }
 
@@ -29,6 +28,9 @@ type File struct {
 	Path  string
 	Repos []Repo
 }
+
+// mainSection may hold options of dnf itself; it is no repository.
+const mainSection = "main"
 
 // maxRepoFile bounds a .repo file, in bytes; real ones have a few hundred.
 const maxRepoFile = 1 << 20
@@ -52,147 +54,85 @@ func ReadFile(path string) (*File, error) {
 // parse reads sections "[id]" and lines "key = value"; a line that begins with
 // a blank continues the value before it.
 func parse(path, text string) (*File, error) {
-	var found diag.List
-	file := &File{Path: path}
-	var repo *Repo
-	var lastKey string
+	p := parser{file: &File{Path: path}}
 	number := 0
 	for line := range strings.Lines(text) {
 		number++
-		pos := diag.Pos{File: path, Line: number, Column: 1}
-		line = strings.TrimRight(line, "\r\n")
-		trimmed := strings.TrimSpace(line)
-		switch {
-		case trimmed == "" || trimmed[0] == '#' || trimmed[0] == ';':
-		case trimmed[0] == '[' && trimmed[len(trimmed)-1] == ']':
-			file.Repos = append(file.Repos, Repo{ID: strings.TrimSpace(trimmed[1 : len(trimmed)-1]), Pos: pos, Enabled: true})
-			repo, lastKey = &file.Repos[len(file.Repos)-1], ""
-		case repo == nil:
-			found.Add(diag.Finding{Pos: pos, Message: fmt.Sprintf("%q stands before any section", trimmed), Mend: "begin with a line [id]"})
-		case (line[0] == ' ' || line[0] == '\t') && lastKey != "":
-			repo.set(lastKey, trimmed)
-		default:
-			key, value, ok := strings.Cut(trimmed, "=")
-			if !ok {
-				found.Addf(pos, "%q is neither a section nor key=value", trimmed)
-				continue
-			}
-			lastKey = strings.TrimSpace(key)
-			if !repo.set(lastKey, strings.TrimSpace(value)) {
-				found.Addf(pos, "%s=%s is not a truth value; use 0 or 1", lastKey, strings.TrimSpace(value))
-			}
+		p.line(diag.Pos{File: path, Line: number, Column: 1}, strings.TrimRight(line, "\r\n"))
+	}
+	for _, r := range p.file.Repos {
+		if len(r.URLs) == 0 && r.ID != mainSection {
+			p.found.Add(diag.Finding{Pos: r.Pos, Message: fmt.Sprintf("repository %q says no place to load from", r.ID), Mend: "add baseurl, metalink or mirrorlist"})
 		}
 	}
-	for _, r := range file.Repos {
-		if len(r.URLs) == 0 && r.ID != "main" {
-			found.Add(diag.Finding{Pos: r.Pos, Message: fmt.Sprintf("repository %q says no place to load from", r.ID), Mend: "add baseurl, metalink or mirrorlist"})
-		}
-	}
-	return file, found.Err()
+	return p.file, p.found.Err()
 }
 
-// set takes in one key and reports whether its value made sense.
-func (r *Repo) set(key, value string) bool {
+type parser struct {
+	file    *File
+	found   diag.List
+	repo    *Repo  // of the section that is being read
+	lastKey string // what an indented line continues
+}
+
+func (p *parser) line(pos diag.Pos, line string) {
+	trimmed := strings.TrimSpace(line)
+	switch {
+	case trimmed == "" || trimmed[0] == '#' || trimmed[0] == ';':
+	case trimmed[0] == '[' && trimmed[len(trimmed)-1] == ']':
+		p.section(pos, strings.TrimSpace(trimmed[1:len(trimmed)-1]))
+	case p.repo == nil:
+		p.found.Add(diag.Finding{Pos: pos, Message: fmt.Sprintf("%q stands before any section", trimmed), Mend: "begin with a line [id]"})
+	case (line[0] == ' ' || line[0] == '\t') && p.lastKey != "":
+		p.set(pos, p.lastKey, trimmed)
+	default:
+		key, value, ok := strings.Cut(trimmed, "=")
+		if !ok {
+			p.found.Addf(pos, "%q is neither a section nor key=value", trimmed)
+			return
+		}
+		p.lastKey = strings.TrimSpace(key)
+		p.set(pos, p.lastKey, strings.TrimSpace(value))
+	}
+}
+
+func (p *parser) section(pos diag.Pos, id string) {
+	if id == "" || strings.ContainsAny(id, "/ \t") {
+		p.found.Add(diag.Finding{Pos: pos, Message: fmt.Sprintf("%q is no id of a repository", id), Mend: "use letters, digits and -_.:"})
+	}
+	p.file.Repos = append(p.file.Repos, Repo{ID: id, Pos: pos, Enabled: true})
+	p.repo, p.lastKey = &p.file.Repos[len(p.file.Repos)-1], ""
+}
+
+// set takes in one key. Keys that only dnf has to understand are checked where
+// dnf would fall back to a default in silence.
+func (p *parser) set(pos diag.Pos, key, value string) {
+	var ignored bool
 	switch key {
 	case "baseurl", "metalink", "mirrorlist":
-		r.URLs = append(r.URLs, strings.Fields(strings.ReplaceAll(value, ",", " "))...)
+		p.repo.URLs = append(p.repo.URLs, strings.Fields(strings.ReplaceAll(value, ",", " "))...)
 	case "enabled":
-		return setBool(&r.Enabled, value)
+		p.truth(pos, key, value, &p.repo.Enabled)
 	case "skip_if_unavailable":
-		return setBool(&r.Optional, value)
+		p.truth(pos, key, value, &p.repo.Optional)
+	case "gpgcheck":
+		p.truth(pos, key, value, &p.repo.GPGCheck)
+	case "repo_gpgcheck", "module_hotfixes", "sslverify":
+		p.truth(pos, key, value, &ignored)
+	case "priority", "cost":
+		if n, err := strconv.Atoi(value); err != nil || n < 0 {
+			p.found.Addf(pos, "%s=%s is no number of 0 or more", key, value)
+		}
 	}
-	return true
 }
 
-func setBool(to *bool, value string) bool {
+func (p *parser) truth(pos diag.Pos, key, value string, to *bool) {
 	switch strings.ToLower(value) {
 	case "1", "true", "yes", "on":
 		*to = true
 	case "0", "false", "no", "off":
 		*to = false
 	default:
-		return false
+		p.found.Addf(pos, "%s=%s is not a truth value; use 0 or 1", key, value)
 	}
-	return true
-}
-
-// Set is all repositories that a config may draw from.
-type Set struct {
-	Files []*File
-}
-
-// Gather reads the .repo files at the top of each directory; of two files with
-// one name the later directory's wins. None at all is an error: no package could
-// come from anywhere.
-func Gather(dirs ...string) (*Set, error) {
-	byName := map[string]string{}
-	for _, dir := range dirs {
-		paths, err := filepath.Glob(filepath.Join(dir, "*.repo"))
-		if err != nil {
-			return nil, err
-		}
-		for _, path := range paths {
-			byName[filepath.Base(path)] = path
-		}
-	}
-	if len(byName) == 0 {
-		return nil, fmt.Errorf("no .repo file in %s; without one there is nowhere to get packages from", strings.Join(dirs, " or "))
-	}
-	set := &Set{}
-	var found diag.List
-	for _, name := range slices.Sorted(maps.Keys(byName)) {
-		file, err := ReadFile(byName[name])
-		if err != nil {
-			if findings := diag.Findings(err); findings != nil {
-				found.Findings = append(found.Findings, findings...)
-				continue
-			}
-			return nil, err
-		}
-		set.Files = append(set.Files, file)
-	}
-	return set, found.Err()
-}
-
-// Find returns the repository with this id, or nil.
-func (s *Set) Find(id string) *Repo {
-	for _, f := range s.Files {
-		for i := range f.Repos {
-			if f.Repos[i].ID == id {
-				return &f.Repos[i]
-			}
-		}
-	}
-	return nil
-}
-
-// Enabled lists the ids that say enabled=1, or say nothing, sorted.
-func (s *Set) Enabled() []string {
-	var ids []string
-	for _, f := range s.Files {
-		for _, r := range f.Repos {
-			if r.Enabled && r.ID != "main" {
-				ids = append(ids, r.ID)
-			}
-		}
-	}
-	slices.Sort(ids)
-	return ids
-}
-
-// CopyTo puts the files into dir, where dnf reads them.
-func (s *Set) CopyTo(dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	for _, f := range s.Files {
-		text, err := os.ReadFile(f.Path)
-		if err != nil {
-			return err
-		}
-		if err := atomicfile.Write(filepath.Join(dir, filepath.Base(f.Path)), text, 0o644); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -3,6 +3,7 @@ package rpmrepo
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -63,13 +64,36 @@ func TestGatherRefusesAConfigWithoutRepositories(t *testing.T) {
 	require.EqualError(t, err, "no .repo file in "+dir+"; without one there is nowhere to get packages from")
 }
 
+// What is read without complaint has ids and places to load from.
 func FuzzParse(f *testing.F) {
 	f.Add("[a]\nbaseurl=http://x\n")
 	f.Add("a=b\n [c]\n\td\n=\n[]\n")
+	f.Add("[main]\ngpgcheck=1\n[b c]\nmetalink=http://x\npriority=-1\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		file, err := parse("f.repo", text)
-		if err == nil && file == nil {
-			t.Fatal("neither a file nor an error")
+		if err != nil {
+			return
+		}
+		for _, r := range file.Repos {
+			if r.ID == "" || r.Pos.Line == 0 || len(r.URLs) == 0 && r.ID != mainSection {
+				t.Fatalf("%q gave %+v", text, r)
+			}
+		}
+	})
+}
+
+// A record of another machine never names a file outside of the cache.
+func FuzzParseRecord(f *testing.F) {
+	f.Add(`{"packages": [{"name": "a", "file": "a.rpm"}], "override-needs": [{"file": "../b"}]}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		record, err := parseRecord([]byte(text))
+		if err != nil {
+			return
+		}
+		for _, p := range slices.Concat(record.Packages, record.Extra) {
+			if path := filepath.Join("/cache", p.File); filepath.Dir(path) != "/cache" {
+				t.Fatalf("%q leads out", p.File)
+			}
 		}
 	})
 }

@@ -69,23 +69,23 @@ func TestLocksPinOrHide(t *testing.T) {
 	url := "file://" + pool(t)
 
 	relaxed := request(t, url)
-	relaxed.Locks = map[string]string{"lib": "0:1-1"}
+	relaxed.Locks = map[string]Lock{"lib": {Version: "0:1-1"}}
 	require.Equal(t, []string{"app-1-1.noarch", "lib-1-1.noarch"}, solved(t, relaxed))
 
 	strict := request(t, url)
-	strict.Strict, strict.Locks = true, map[string]string{"app": "0:1-1.noarch", "lib": "0:1-1.noarch"}
+	strict.Strict, strict.Locks = true, map[string]Lock{"app": {Version: "0:1-1.noarch"}, "lib": {Version: "0:1-1.noarch"}}
 	require.Equal(t, []string{"app-1-1.noarch", "lib-1-1.noarch"}, solved(t, strict))
 
 	strict = request(t, url)
-	strict.Strict, strict.Locks = true, map[string]string{"app": "0:1-1.noarch"}
+	strict.Strict, strict.Locks = true, map[string]Lock{"app": {Version: "0:1-1.noarch"}}
 	_, err := Solve(t.Context(), tool.Host{}, strict)
 	require.ErrorContains(t, err, "the packages do not fit together")
 
 	stale := request(t, url)
-	stale.Locks = map[string]string{"other": "0:9-1"}
+	stale.Locks = map[string]Lock{"other": {Version: "0:9-1"}}
 	solution, err := Solve(t.Context(), tool.Host{}, stale)
 	require.NoError(t, err)
-	require.Equal(t, []string{"other 0:9-1"}, solution.UnmatchedLocks)
+	require.Equal(t, []string{"no repository has the locked package other 0:9-1"}, solution.Warnings)
 }
 
 func TestMissingPackagesAreFindingsAtTheirLines(t *testing.T) {
@@ -106,7 +106,7 @@ func TestARepositoryThatIsDownIsNamed(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	server.Close()
 	_, err := Solve(t.Context(), tool.Host{}, request(t, server.URL))
-	require.ErrorContains(t, err, "repo 'pool'")
+	require.ErrorContains(t, err, `pool.repo:1:1: repository "pool" cannot be read from `+server.URL)
 }
 
 func TestARepositoryThatLiesIsCaughtAndLeavesNothing(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/rpmpack"
 	"github.com/stretchr/testify/require"
@@ -18,6 +19,7 @@ type RPM struct {
 	Arch                   string // defaults to noarch
 	Requires               []string
 	Provides               []string
+	Recommends             []string
 	Files                  []rpmpack.RPMFile
 	Pre, Post, Posttrans   string // shell scriptlets
 	BuildTime              uint32 // seconds since the epoch; defaults to 1700000000
@@ -29,11 +31,15 @@ func WriteRPM(t testing.TB, dir string, p RPM) string {
 	meta := rpmpack.RPMMetaData{
 		Name: p.Name, Summary: p.Name, Version: or(p.Version, "1"), Release: or(p.Release, "1"),
 		Arch: or(p.Arch, "noarch"), OS: "linux", Compressor: "zstd",
+		BuildTime: time.Unix(int64(p.BuildTime), 0),
+	}
+	if p.BuildTime == 0 {
+		meta.BuildTime = time.Unix(1700000000, 0)
 	}
 	for _, list := range []struct {
 		to   *rpmpack.Relations
 		from []string
-	}{{&meta.Requires, p.Requires}, {&meta.Provides, p.Provides}} {
+	}{{&meta.Requires, p.Requires}, {&meta.Provides, p.Provides}, {&meta.Recommends, p.Recommends}} {
 		for _, text := range list.from {
 			require.NoError(t, list.to.Set(text))
 		}

@@ -61,7 +61,7 @@ func Read(t testing.TB, path string) Metadata {
 	t.Helper()
 	node, err := document.Load(path)
 	require.NoError(t, err)
-	data, err := node.MarshalJSON()
+	data, err := json.Marshal(node.Any())
 	require.NoError(t, err)
 	var m Metadata
 	require.NoError(t, json.Unmarshal(data, &m), path)

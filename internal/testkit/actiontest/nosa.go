@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -76,6 +77,8 @@ func stage(name string, args []string) error {
 		return err
 	}
 	switch name {
+	case "validate":
+		return validate(d)
 	case "fetch":
 		return fetch(d)
 	case "build":
@@ -99,6 +102,22 @@ func initialise(host arch.Arch, args []string) error {
 	}
 	_, err := workdir.Create(".", host)
 	return err
+}
+
+// validate prints the file validate.json of the config, with status 1 if it
+// speaks of errors; without one there is nothing to say.
+func validate(d *workdir.Dir) error {
+	said, err := os.ReadFile(filepath.Join(d.Config(), "validate.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		said = []byte(`{"findings": []}`)
+	} else if err != nil {
+		return err
+	}
+	os.Stdout.Write(said)
+	if strings.Contains(string(said), `"error"`) {
+		return exit(1)
+	}
+	return nil
 }
 
 func fetch(d *workdir.Dir) error {
