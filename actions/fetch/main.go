@@ -26,6 +26,9 @@ func run(ctx context.Context, step *action.Step) error {
 	if err != nil {
 		return err
 	}
+	if err := j.Validate(ctx, in.Variant); err != nil {
+		return err
+	}
 	if err := j.Run(ctx, "fetch", args...); err != nil {
 		return err
 	}

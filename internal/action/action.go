@@ -34,6 +34,7 @@ type Step struct {
 	sdk    *githubactions.Action
 	inputs diag.List
 	names  []string // inputs that were asked for, for the test of action.yml
+	told   told
 }
 
 // New makes a step from an environment and the stream that the runner reads.
@@ -57,6 +58,8 @@ func New(lookup func(string) (string, bool), out io.Writer) *Step {
 func Main(run func(context.Context, *Step) error) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	ctx, release := heed(ctx, os.LookupEnv, os.Stdin)
+	defer release()
 	step := New(os.LookupEnv, os.Stdout)
 	if os.Geteuid() != 0 {
 		run = elevate
@@ -65,6 +68,7 @@ func Main(run func(context.Context, *Step) error) int {
 }
 
 func (s *Step) run(ctx context.Context, run func(context.Context, *Step) error) (code int) {
+	defer s.summarizeRest()
 	defer func() {
 		if p := recover(); p != nil {
 			_ = s.annotate("error", diag.Finding{Message: fmt.Sprintf("internal error: %v; this is a bug of nosa-actions, please report it with the log", p)})
@@ -106,18 +110,6 @@ func (s *Step) Annotate(err error) {
 	for _, f := range findings {
 		s.Finding(f)
 	}
-}
-
-// Finding shows one finding as an annotation. Its file should be absolute or
-// relative to the workspace; one outside the workspace is named in the text,
-// since the runner could not show it.
-func (s *Step) Finding(f diag.Finding) {
-	level := "error"
-	if f.Severity == diag.Warning {
-		level = "warning"
-	}
-	// A log that cannot be written cannot be told either.
-	_ = s.annotate(level, f)
 }
 
 func (s *Step) annotate(level string, f diag.Finding) error {

@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -169,4 +171,20 @@ func TestAUserWithoutSudoIsToldWhatToDo(t *testing.T) {
 
 func TestInputNamesMapToVariables(t *testing.T) {
 	require.Equal(t, "NOSA_INPUT_RETENTION_DAYS", InputVariable("retention-days"))
+}
+
+func TestTheProcessBelowSudoEndsWithTheOneAbove(t *testing.T) {
+	held, hold := io.Pipe()
+	lookup := func(name string) (string, bool) { return map[string]string{"NOSA_LIFELINE": "stdin"}[name], true }
+	ctx, release := heed(t.Context(), lookup, held)
+	defer release()
+	require.NoError(t, ctx.Err())
+
+	require.NoError(t, hold.Close())
+
+	select {
+	case <-ctx.Done():
+	case <-time.After(5 * time.Second):
+		t.Fatal("it lives on")
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -25,13 +26,19 @@ func elevateWith(ctx context.Context, host tool.Runner, self string) error {
 	if _, err := host.Run(ctx, tool.Cmd{Name: "sudo", Args: []string{"-n", "true"}}); err != nil {
 		return fmt.Errorf("this step needs root; run the job as root or allow sudo without a password: %w", err)
 	}
+	held, hold, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer hold.Close()
 	// The runner can stop this process but not one of root; so this one waits
 	// for the cancel and passes it on with root's rights. It must not be tied
 	// to the context, which would try to kill without them.
 	p, err := host.Start(context.WithoutCancel(ctx), tool.Cmd{
-		Name: "sudo", Args: []string{"-n", "-E", "--", self},
-		Stdout: os.Stdout, Stderr: os.Stderr,
+		Name: "sudo", Args: []string{"-n", "-E", "--", self}, Env: []string{lifelineVariable + "=stdin"},
+		Stdin: held, Stdout: os.Stdout, Stderr: os.Stderr,
 	})
+	_ = held.Close()
 	if err != nil {
 		return err
 	}
@@ -47,6 +54,22 @@ func elevateWith(ctx context.Context, host tool.Runner, self string) error {
 		return &reported{code: failed.ExitCode()}
 	}
 	return err
+}
+
+// lifelineVariable tells the process below sudo that its standard input ends when
+// the one above is gone. Nothing else would tell it of a kill: sudo stays.
+const lifelineVariable = "NOSA_LIFELINE"
+
+// heed ends the context when the process above has gone.
+func heed(ctx context.Context, lookup func(string) (string, bool), input io.Reader) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	if how, _ := lookup(lifelineVariable); how == "stdin" {
+		go func() {
+			_, _ = io.Copy(io.Discard, input)
+			cancel()
+		}()
+	}
+	return ctx, cancel
 }
 
 // stop asks sudo to end its program and, should that not help, kills it.

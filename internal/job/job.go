@@ -29,6 +29,9 @@ type Inputs struct {
 	YumRepos string
 	Workdir  string // work directory; "" is one in the runner's temporary directory
 	Handoff  bool   // receive from and send to other jobs
+	// Assembler is "host", or the image that stages run in; Engine is what runs
+	// it, "buildah" or "podman".
+	Assembler, Engine string
 }
 
 // ReadInputs reads the common inputs of a step; Open reports what is wrong with
@@ -41,6 +44,7 @@ func ReadInputs(s *action.Step) Inputs {
 		Workdir:  s.Input("work-dir"),
 		Handoff:  s.Bool("handoff"),
 	}
+	in.Assembler, in.Engine = readAssembler(s)
 	s.Int("retention-days", 0, 400) // used by the upload alone
 	if strings.HasPrefix(in.Variant, "-") || strings.Contains(in.Variant, "/") {
 		s.Wrong("variant", fmt.Sprintf("is %q", in.Variant), "write the NAME of manifest-NAME.yaml")
@@ -59,7 +63,7 @@ type Job struct {
 	temp      string
 	handoff   bool
 	revision  string // of the config; "" if unknown
-	nosa      assembler.Host
+	nosa      assembler.Assembler
 }
 
 // Open makes the work directory for the config, running nosa init, or takes the
@@ -137,11 +141,11 @@ func locate(s *action.Step, in Inputs) (*Job, error) {
 	if in.Workdir != "" {
 		j.Workdir = inside(workspace, in.Workdir)
 	}
-	j.nosa = assembler.Host{
-		Runner: tool.Host{}, Binary: filepath.Join(filepath.Dir(self), "nosa"), Workdir: j.Workdir,
-		Log: func(line string) { s.Log("%s", line) },
+	if err := j.checkConfig(in.Config); err != nil {
+		return nil, err
 	}
-	return j, j.checkConfig(in.Config)
+	j.nosa, err = j.assembler(in, filepath.Dir(self))
+	return j, err
 }
 
 func inside(workspace, path string) string {
@@ -176,6 +180,7 @@ func (j *Job) Run(ctx context.Context, stage string, args ...string) error {
 	end := j.Step.Group(what.String())
 	findings, err := j.nosa.Run(ctx, what)
 	end()
+	err = errors.Join(err, j.giveBack())
 	if err != nil && diag.Findings(err) != nil {
 		return err // these findings are annotated where errors are
 	}
@@ -201,6 +206,16 @@ func (j *Job) Fresh(name string) (string, error) {
 		return "", err
 	}
 	return path, os.MkdirAll(path, 0o755)
+}
+
+// Results makes a directory, empty, that stages may write to, and returns its
+// path relative to the work directory: in a container that lies elsewhere.
+func (j *Job) Results(name string) (string, error) {
+	path := filepath.Join("tmp", name)
+	if err := os.RemoveAll(filepath.Join(j.Workdir, path)); err != nil {
+		return "", err
+	}
+	return path, os.MkdirAll(filepath.Join(j.Workdir, path), 0o755)
 }
 
 // revision is the commit of the config's repository, or "" where it is none.

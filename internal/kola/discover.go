@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -47,12 +48,18 @@ func Discover(dir string, list *diag.List) ([]Case, error) {
 	if err != nil {
 		return nil, err
 	}
+	return DiscoverAs(filepath.Base(abs), dir, list)
+}
+
+// DiscoverAs is Discover with another name than that of DIR in the names of the
+// tests: those of a config are called ext.config wherever it lies.
+func DiscoverAs(name, dir string, list *diag.List) ([]Case, error) {
 	root := filepath.Join(dir, "tests", "kola")
 	if _, err := os.Stat(root); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	d := discovery{list: list}
-	if err := d.walk(root, "ext."+filepath.Base(abs), nil); err != nil {
+	if err := d.walk(root, "ext."+name, nil); err != nil {
 		return nil, fmt.Errorf("tests of %s: %w", dir, err)
 	}
 	slices.SortFunc(d.cases, func(a, b Case) int { return strings.Compare(a.Name, b.Name) })
@@ -103,9 +110,10 @@ func (d *discovery) walk(dir, name string, above []string) error {
 			Name: full, Executable: filepath.Join(dir, exe), Data: content.data,
 			Config: config, ConfigWarnings: warnings, Meta: content.defaults,
 		}
-		head, err := os.ReadFile(c.Executable)
+		head, err := readHead(c.Executable)
 		if err != nil {
-			return err
+			d.unreadable(c.Executable, err)
+			continue
 		}
 		if meta, found := ParseHeader(c.Executable, head, d.list); found {
 			c.Meta = meta
@@ -126,7 +134,8 @@ func (d *discovery) read(dir string) (directory, error) {
 		path := filepath.Join(dir, entry.Name())
 		info, err := os.Stat(path) // follows links
 		if err != nil {
-			return out, err
+			d.unreadable(path, err)
+			continue
 		}
 		switch name := entry.Name(); {
 		case info.IsDir() && name == "data":
@@ -141,7 +150,8 @@ func (d *discovery) read(dir string) (directory, error) {
 		case name == "kola.json":
 			data, err := os.ReadFile(path)
 			if err != nil {
-				return out, err
+				d.unreadable(path, err)
+				continue
 			}
 			out.defaults = parseKolaJSON(path, data, d.list)
 		case info.Mode()&0o001 != 0:
@@ -151,6 +161,25 @@ func (d *discovery) read(dir string) (directory, error) {
 		}
 	}
 	return out, nil
+}
+
+// unreadable reports a file that cannot be looked at, such as a symbolic link
+// that leads nowhere.
+func (d *discovery) unreadable(path string, err error) {
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
+		err = pathErr.Err
+	}
+	d.list.Addf(diag.Pos{File: path}, "%v", err)
+}
+
+// readHead reads as much of a test as a header may take.
+func readHead(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, headerLimit))
 }
 
 // warnScript tells of a script that is no test because it cannot be executed.
@@ -171,8 +200,10 @@ func (d *discovery) readConfig(path string) (machine.Config, []string) {
 		return machine.Config{}, nil
 	}
 	config, warnings, err := ReadConfig(path)
-	if err != nil {
-		d.list.Addf(diag.Pos{}, "%v", err)
+	if wrong, ok := errors.AsType[*machine.ConfigError](err); ok {
+		d.list.Findings = append(d.list.Findings, wrong.Findings()...)
+	} else if err != nil {
+		d.unreadable(path, err)
 	}
 	return config, warnings
 }

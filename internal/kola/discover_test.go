@@ -90,7 +90,7 @@ func TestDiscoverReportsAllThatIsWrong(t *testing.T) {
 	require.NoError(t, err)
 	err = list.Err()
 	require.ErrorContains(t, err, `test.sh:3:6: unknown key "minDisc"; did you mean "minDisk"?`)
-	require.ErrorContains(t, err, "b/config.ign: config is not valid")
+	require.ErrorContains(t, err, "b/config.ign:1:61: $.storage.files.0.path: path not absolute")
 	require.ErrorContains(t, err, "config.fcc is not read any more; rename it to config.bu")
 	require.ErrorContains(t, err, "symbolic link leads back to")
 }

@@ -160,9 +160,12 @@ type reader struct {
 	list  *diag.List
 }
 
+func (r reader) pos(n *yaml.Node) diag.Pos {
+	return diag.Pos{File: r.file, Line: r.block.line + n.Line - 1, Column: r.block.column + n.Column}
+}
+
 func (r reader) addf(n *yaml.Node, format string, args ...any) {
-	pos := diag.Pos{File: r.file, Line: r.block.line + n.Line - 1, Column: r.block.column + n.Column}
-	r.list.Addf(pos, format, args...)
+	r.list.Addf(r.pos(n), format, args...)
 }
 
 func (r reader) meta(n *yaml.Node) Meta {
@@ -187,6 +190,10 @@ func (r reader) meta(n *yaml.Node) Meta {
 		default:
 			if err := set(value); err != nil {
 				r.addf(value, "%s: %v", key.Value, err)
+			} else if known, limited := limits[key.Value]; limited {
+				for _, name := range parseOnly(value.Value).Names {
+					warnUnknown(r.pos(value), key.Value, name, known, r.list)
+				}
 			}
 		}
 		seen[key.Value] = true

@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/nestos/nosa-actions/internal/diag"
+	"github.com/nestos/nosa-actions/internal/format/document"
 )
 
 func TestSelect(t *testing.T) {
@@ -21,7 +24,7 @@ func TestSelect(t *testing.T) {
 	}
 	now := time.Date(2026, 7, 1, 0, 0, 0, 0, time.UTC)
 	denied := func(entries string) []Denial {
-		list, err := parseDenylist("kola-denylist.yaml", []byte(entries))
+		list, err := parseDenylist(entries)
 		require.NoError(t, err)
 		return list
 	}
@@ -80,7 +83,7 @@ func TestSelectRefuses(t *testing.T) {
 }
 
 func TestConsoleMayBeLeftLenient(t *testing.T) {
-	list, err := parseDenylist("f", []byte("- pattern: skip-console-warnings\n"))
+	list, err := parseDenylist("- pattern: skip-console-warnings\n")
 	require.NoError(t, err)
 	got, err := Filter{Denylist: list}.Select([]Case{{Name: "a"}})
 	require.NoError(t, err)
@@ -100,14 +103,26 @@ func TestDenylistOfARealConfig(t *testing.T) {
 	}
 }
 
+// parseDenylist reads a denylist called d.yaml.
+func parseDenylist(text string) ([]Denial, error) {
+	doc, err := document.Parse("d.yaml", []byte(text))
+	if err != nil {
+		return nil, err
+	}
+	var found diag.List
+	return denials(doc, &found), found.Err()
+}
+
 func TestDenylistsThatAreWrong(t *testing.T) {
 	for text, want := range map[string]string{
-		"- pattern: a\n  snooze: soon\n- snooze: 2020-01-01\n": "d.yaml:1:3: snooze \"soon\" is not a date of the form YYYY-MM-DD\nd.yaml:3:3: pattern \"\" is not a glob",
-		"- pattern: '[a'\n":                 "d.yaml:1:3: pattern \"[a\" is not a glob",
-		"pattern: a\n":                      "d.yaml: not a list of objects: unmarshal errors:\n  line 1: cannot unmarshal !!map into []yaml.Node",
-		"- pattern: a\n  streams: {a: b}\n": "d.yaml:1:3: bad entry: line 2: cannot unmarshal !!map into []string",
+		"- pattern: a\n  snooze: soon\n- snooze: 2020-01-01\n": "d.yaml:2:11: [0].snooze: \"soon\" is not a date of the form YYYY-MM-DD\nd.yaml:3:3: pattern \"\" is not a glob",
+		"- pattern: '[a'\n":                       "d.yaml:1:12: pattern \"[a\" is not a glob",
+		"pattern: a\n":                            "d.yaml:1:1: must be a list, not a mapping",
+		"- pattern: a\n  streams: {a: b}\n":       "d.yaml:2:12: [0].streams: must be a list, not a mapping",
+		"- pattern: a\n  arches: [[x]]\n":         "d.yaml:2:12: [0].arches[0]: must be a string or an integer or a number, not a list",
+		"- pattern: a\n  warn: yes\n  snoze: x\n": "d.yaml:2:9: [0].warn: must be a boolean, not the string \"yes\"; write true or false, without quotes\nd.yaml:3:3: warning: unknown key \"[0].snoze\"; did you mean \"snooze\"?",
 	} {
-		_, err := parseDenylist("d.yaml", []byte(text))
+		_, err := parseDenylist(text)
 		require.EqualError(t, err, want)
 	}
 	list, err := LoadDenylist(filepath.Join(t.TempDir(), "none.yaml"))
@@ -115,7 +130,21 @@ func TestDenylistsThatAreWrong(t *testing.T) {
 	require.Empty(t, list)
 }
 
+func TestAnUnknownKeyOfADenylistStopsNothing(t *testing.T) {
+	list, err := parseDenylist("- pattern: a\n  osversion: [24.03, 9]\n  owner: me\n")
+	require.NoError(t, err)
+	require.Equal(t, []string{"24.03", "9"}, list[0].OSVersion, "what YAML takes for a number is a version")
+}
+
 func FuzzDenylist(f *testing.F) {
-	f.Add([]byte("- pattern: a\n  snooze: 2020-01-01\n"))
-	f.Fuzz(func(_ *testing.T, data []byte) { _, _ = parseDenylist("f", data) })
+	f.Add("- pattern: a\n  snooze: 2020-01-01\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		list, err := parseDenylist(text)
+		if err != nil {
+			require.NotEmpty(t, diag.Findings(err))
+		}
+		for _, d := range list {
+			require.Positive(t, d.Pos.Line)
+		}
+	})
 }

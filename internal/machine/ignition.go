@@ -20,6 +20,8 @@ import (
 	"github.com/coreos/ignition/v2/config/v3_4"
 	"github.com/coreos/ignition/v2/config/v3_5"
 	"github.com/coreos/vcontext/report"
+
+	"github.com/nestos/nosa-actions/internal/diag"
 )
 
 // User is the login user of a guest.
@@ -37,6 +39,38 @@ type ConfigError struct {
 	Name   string
 	Report string // what the validator says, one entry a line; may be empty
 	Err    error
+
+	entries []report.Entry
+}
+
+// newConfigError keeps what the validator reports.
+func newConfigError(name string, rpt report.Report, err error) *ConfigError {
+	return &ConfigError{Name: name, Report: rpt.String(), Err: err, entries: rpt.Entries}
+}
+
+// Findings is the error as findings about the file Name: one for each fatal entry
+// of the report at its place, or a single one.
+func (e *ConfigError) Findings() []diag.Finding {
+	var out []diag.Finding
+	for _, entry := range e.entries {
+		if !entry.Kind.IsFatal() {
+			continue
+		}
+		f := diag.Finding{Pos: diag.Pos{File: e.Name}, Message: entry.Message}
+		if at := entry.Marker.StartP; at != nil {
+			f.Pos.Line, f.Pos.Column = int(at.Line), int(at.Column)
+		}
+		if entry.Context.Len() > 0 {
+			f.Message = entry.Context.String() + ": " + f.Message
+		}
+		out = append(out, f)
+	}
+	if len(out) == 0 {
+		bare := *e
+		bare.Name, bare.Report = "", ""
+		out = []diag.Finding{{Pos: diag.Pos{File: e.Name}, Message: strings.TrimPrefix(bare.Error(), ": ")}}
+	}
+	return out
 }
 
 // Error prints "NAME: CAUSE: REPORT".
@@ -89,7 +123,7 @@ func merger[C any](
 		for i, c := range configs {
 			parsed, rpt, err := parse(c.JSON)
 			if err != nil {
-				return nil, nil, &ConfigError{Name: c.Name, Report: rpt.String(), Err: err}
+				return nil, nil, newConfigError(c.Name, rpt, err)
 			}
 			for _, entry := range rpt.Entries {
 				warnings = append(warnings, c.Name+": "+entry.String())
@@ -109,7 +143,7 @@ func merger[C any](
 func minorVersion(c Config) (int, error) {
 	version, rpt, err := util.GetConfigVersion(c.JSON)
 	if err != nil {
-		return 0, &ConfigError{Name: c.Name, Report: rpt.String(), Err: err}
+		return 0, newConfigError(c.Name, rpt, err)
 	}
 	if version.Major != 3 || version.Minor >= int64(len(specs)) || version.PreRelease != "" {
 		return 0, &ConfigError{Name: c.Name, Err: fmt.Errorf("version %s: %w", version, ignerrors.ErrUnknownVersion)}
@@ -125,7 +159,7 @@ func FromButane(name string, butane []byte, filesDir string) (Config, []string, 
 		Raw:              true,
 	})
 	if err != nil {
-		return Config{}, nil, &ConfigError{Name: name, Report: rpt.String(), Err: err}
+		return Config{}, nil, newConfigError(name, rpt, err)
 	}
 	var warnings []string
 	for _, entry := range rpt.Entries {

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrClaimed says that an artifact is being made elsewhere at this moment.
-var ErrClaimed = errors.New("another process is building it")
+// errClaimed says that an artifact is being made elsewhere at this moment.
+var errClaimed = errors.New("another process is building it")
 
 var artifactName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
 
@@ -26,7 +26,7 @@ func checkArtifact(name string) error {
 
 // Claim marks the artifact as being made by this process, with the file
 // .ARTIFACT.building in the build's directory, until release is called. If
-// another process has it, the error is ErrClaimed. The file is held by a lock
+// another process has it, that is an error. The file is held by a lock
 // that dies with its holder, so one left by a killed process is taken over.
 func (b Build) Claim(artifact string) (release func(), err error) {
 	if err := checkArtifact(artifact); err != nil {
@@ -64,9 +64,9 @@ func (b Build) Claim(artifact string) (release func(), err error) {
 
 func claimed(b Build, artifact, holder string) error {
 	if holder == "" {
-		return fmt.Errorf("%s of build %s: %w", artifact, b.ID, ErrClaimed)
+		return fmt.Errorf("%s of build %s: %w", artifact, b.ID, errClaimed)
 	}
-	return fmt.Errorf("%s of build %s: %w (process %s)", artifact, b.ID, ErrClaimed, holder)
+	return fmt.Errorf("%s of build %s: %w (process %s)", artifact, b.ID, errClaimed, holder)
 }
 
 func sameFile(f *os.File, path string) bool {

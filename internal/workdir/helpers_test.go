@@ -3,6 +3,7 @@ package workdir
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -86,4 +87,16 @@ func ids(t testing.TB, d *Dir) []string {
 		list = append(list, e.ID)
 	}
 	return list
+}
+
+// parseMeta reads the content of a meta.json as Build.Meta does.
+func parseMeta(data []byte, file string) (*Meta, error) {
+	object, err := decodeObject(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	if err := validate(object, file); err != nil {
+		return nil, err
+	}
+	return fromObject(object, file)
 }

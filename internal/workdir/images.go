@@ -2,7 +2,6 @@ package workdir
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -58,9 +57,6 @@ var imageKinds = []ImageKind{
 	{"kernel", true, "$N-$B-kernel.$A"},
 	{"initramfs", true, "$N-$B-initramfs.$A.img"},
 }
-
-// ImageKinds lists all kinds of artifact.
-func ImageKinds() []ImageKind { return slices.Clone(imageKinds) }
 
 // FindImageKind finds a kind of artifact by its key in meta.json.
 func FindImageKind(name string) (ImageKind, error) {

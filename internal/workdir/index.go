@@ -49,11 +49,11 @@ type Tag struct {
 // Timestamp is a time as the records write it: UTC, YYYY-MM-DDTHH:MM:SSZ.
 func Timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }
 
-// ParseTimestamp reads what Timestamp writes.
-func ParseTimestamp(s string) (time.Time, error) { return time.Parse(time.RFC3339, s) }
+// parseTimestamp reads what Timestamp writes.
+func parseTimestamp(s string) (time.Time, error) { return time.Parse(time.RFC3339, s) }
 
-// ParseIndex reads the content of a builds.json.
-func ParseIndex(data []byte) (Index, error) {
+// parseIndex reads the content of a builds.json.
+func parseIndex(data []byte) (Index, error) {
 	var version struct {
 		SchemaVersion string `json:"schema-version"`
 	}
@@ -172,7 +172,7 @@ func (d *Dir) readIndex() (Index, error) {
 	if err != nil {
 		return Index{}, err
 	}
-	index, err := ParseIndex(data)
+	index, err := parseIndex(data)
 	if err != nil {
 		return Index{}, fmt.Errorf("%s: %w", d.indexPath(), err)
 	}

@@ -97,11 +97,11 @@ func TestParseIndexRefuses(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			_, err := ParseIndex([]byte(c.json))
+			_, err := parseIndex([]byte(c.json))
 			require.ErrorContains(t, err, c.want)
 		})
 	}
-	_, err := ParseIndex([]byte(`{"schema-version": "1.9.3", "builds": [], "later": true}`))
+	_, err := parseIndex([]byte(`{"schema-version": "1.9.3", "builds": [], "later": true}`))
 	require.NoError(t, err)
 }
 
@@ -109,13 +109,13 @@ func FuzzParseIndex(f *testing.F) {
 	f.Add([]byte(`{"schema-version": "1.0.0", "builds": [{"id": "1", "arches": ["x86_64"]}], "tags": [{"name": "t", "target": "1"}]}`))
 	f.Add([]byte(`{"schema-version": "1.0.0", "builds": ["1"]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		x, err := ParseIndex(data)
+		x, err := parseIndex(data)
 		if err != nil {
 			return
 		}
 		out, err := x.JSON()
 		require.NoError(t, err)
-		again, err := ParseIndex(out)
+		again, err := parseIndex(out)
 		require.NoError(t, err)
 		require.Equal(t, len(x.Builds), len(again.Builds))
 		for _, e := range x.Builds {

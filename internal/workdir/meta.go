@@ -100,19 +100,6 @@ func (m *Meta) SetImage(name string, image Image) {
 	m.Images[name] = image
 }
 
-// ParseMeta reads the content of a meta.json and checks it against the schema;
-// file names it in findings.
-func ParseMeta(data []byte, file string) (*Meta, error) {
-	object, err := decodeObject(data)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	if err := validate(object, file); err != nil {
-		return nil, err
-	}
-	return fromObject(object, file)
-}
-
 // JSON is the content of meta.json for m.
 func (m *Meta) JSON() ([]byte, error) {
 	object, err := m.object()
@@ -120,16 +107,6 @@ func (m *Meta) JSON() ([]byte, error) {
 		return nil, err
 	}
 	return encode(object)
-}
-
-// Validate checks m against the schema of meta.json. The error is a list of all
-// findings.
-func (m *Meta) Validate() error {
-	object, err := m.object()
-	if err != nil {
-		return err
-	}
-	return validate(object, "meta.json")
 }
 
 // typedKeys are the top-level keys that have a field in Meta.

@@ -45,7 +45,7 @@ func TestMetaFile(t *testing.T) {
 	require.NoError(t, err)
 	testkit.Golden(t, "meta.json", data)
 
-	again, err := ParseMeta(data, "meta.json")
+	again, err := parseMeta(data, "meta.json")
 	require.NoError(t, err)
 	back, err := again.JSON()
 	require.NoError(t, err)
@@ -75,7 +75,7 @@ func TestMetaReadsWholeNumbersWrittenAsFloats(t *testing.T) {
 	text := strings.Replace(string(data), `"size": 812345344`, `"size": 8.12345344e+08`, 1)
 	text = strings.Replace(text, `image-genver": 0`, `image-genver": 2.0`, 1)
 
-	m, err := ParseMeta([]byte(text), "meta.json")
+	m, err := parseMeta([]byte(text), "meta.json")
 
 	require.NoError(t, err)
 	require.Equal(t, int64(812345344), m.Images["ostree"].Size)
@@ -142,7 +142,7 @@ func TestMetaFindsAllFaultsAtOnce(t *testing.T) {
 			data, err := encode(object)
 			require.NoError(t, err)
 
-			_, err = ParseMeta(data, "builds/1/x86_64/meta.json")
+			_, err = parseMeta(data, "builds/1/x86_64/meta.json")
 
 			require.Len(t, diag.Findings(err), len(c.want), "%v", err)
 			for _, want := range c.want {
@@ -159,12 +159,12 @@ func TestSkipValidation(t *testing.T) {
 	m, err := b.Meta()
 	require.NoError(t, err)
 	m.Extra = map[string]json.RawMessage{"strange": json.RawMessage(`1`)}
-	require.ErrorContains(t, b.Overwrite(m), `unknown key "strange"`)
+	require.ErrorContains(t, b.Merge("", m), `unknown key "strange"`)
 
 	d.SkipValidation = true
 	b, err = d.Build("1")
 	require.NoError(t, err)
-	require.NoError(t, b.Overwrite(m))
+	require.NoError(t, b.Merge("", m))
 	_, err = b.Meta()
 	require.NoError(t, err)
 	_, err = ReadMeta(b.Dir)
@@ -265,7 +265,7 @@ func TestImageFileNames(t *testing.T) {
 	_, err := FindImageKind("floppy")
 	require.EqualError(t, err, `unknown artifact "floppy"`)
 	seen := map[string]string{}
-	for _, kind := range ImageKinds() {
+	for _, kind := range imageKinds {
 		file := kind.FileName("n", "b", "a")
 		require.Empty(t, seen[file], "%s and %s have one file name", kind.Name, seen[file])
 		seen[file] = kind.Name
@@ -290,13 +290,13 @@ func FuzzParseMeta(f *testing.F) {
 	f.Add([]byte(`{"buildid": 1e400, "images": {"qemu": null}}`))
 	f.Add([]byte(`{"coreos-assembler.meta-stamp": 1.7e18}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		m, err := ParseMeta(data, "meta.json")
+		m, err := parseMeta(data, "meta.json")
 		if err != nil {
 			return
 		}
 		out, err := m.JSON()
 		require.NoError(t, err)
-		again, err := ParseMeta(out, "meta.json")
+		again, err := parseMeta(out, "meta.json")
 		require.NoError(t, err, "what we write we read")
 		back, err := again.JSON()
 		require.NoError(t, err)

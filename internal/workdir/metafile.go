@@ -20,7 +20,7 @@ func ReadMeta(dir string) (*Meta, error) { return Build{Dir: dir}.Meta() }
 
 // WriteMeta writes m to DIR/meta.json of a build that is still in the making,
 // merging with one that is there.
-func WriteMeta(dir string, m *Meta) error { return Build{Dir: dir}.write(m, mergeMeta) }
+func WriteMeta(dir string, m *Meta) error { return Build{Dir: dir}.write(m) }
 
 // Meta reads meta.json.
 func (b Build) Meta() (*Meta, error) {
@@ -91,7 +91,7 @@ func (b Build) View() (*Meta, error) {
 // then replaced by the time.
 func (b Build) Merge(artifact string, m *Meta) error {
 	if !m.Delayed() {
-		return b.write(m, mergeMeta)
+		return b.write(m)
 	}
 	if artifact == "" {
 		artifact = fmt.Sprint(time.Now().UnixNano())
@@ -110,14 +110,6 @@ func (b Build) Merge(artifact string, m *Meta) error {
 		return err
 	}
 	return b.store("meta."+artifact+".json", object)
-}
-
-// Overwrite replaces meta.json by m, whatever others wrote in between.
-func (b Build) Overwrite(m *Meta) error {
-	return b.write(m, func(_, memory map[string]any, now int64) (map[string]any, error) {
-		setStamp(memory, max(now, stamp(memory)+1))
-		return memory, nil
-	})
 }
 
 // Edit changes m in the form of plain JSON values, numbers being json.Number,
@@ -185,7 +177,7 @@ func (b Build) Finalize(keep bool) (merged []string, delayed bool, err error) {
 		return nil, true, err
 	}
 	for _, view := range later {
-		if err := b.mergeLocked(view.meta, mergeMeta); err != nil {
+		if err := b.mergeLocked(view.meta); err != nil {
 			return merged, true, fmt.Errorf("%s: %w", view.name, err)
 		}
 		merged = append(merged, view.name)
@@ -236,18 +228,16 @@ func escapeGlob(path string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
 }
 
-type merger func(disk, memory map[string]any, now int64) (map[string]any, error)
-
-func (b Build) write(m *Meta, merge merger) error {
+func (b Build) write(m *Meta) error {
 	release, err := lock(b.Path(metaName))
 	if err != nil {
 		return err
 	}
 	defer release()
-	return b.mergeLocked(m, merge)
+	return b.mergeLocked(m)
 }
 
-func (b Build) mergeLocked(m *Meta, merge merger) error {
+func (b Build) mergeLocked(m *Meta) error {
 	disk, err := b.object(metaName)
 	if errors.Is(err, fs.ErrNotExist) {
 		disk, err = map[string]any{}, nil
@@ -259,7 +249,7 @@ func (b Build) mergeLocked(m *Meta, merge merger) error {
 	if err != nil {
 		return err
 	}
-	result, err := merge(disk, memory, time.Now().UnixNano())
+	result, err := mergeMeta(disk, memory, time.Now().UnixNano())
 	if err != nil {
 		return err
 	}

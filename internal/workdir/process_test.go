@@ -151,7 +151,7 @@ func TestManyGoroutinesWriteTheRecords(t *testing.T) {
 	d := newDir(t)
 	b := published(t, d, "1")
 	var group errgroup.Group
-	kinds := ImageKinds()
+	kinds := imageKinds
 	for _, kind := range kinds {
 		group.Go(func() error { return roles["merge"](d, []string{kind.Name}) })
 		group.Go(func() error { return roles["tag"](d, []string{kind.Name}) })
@@ -198,7 +198,7 @@ func TestClaimsDieWithTheirProcess(t *testing.T) {
 	require.Eventually(t, func() bool { _, err := os.Stat(ready); return err == nil }, 10*time.Second, 10*time.Millisecond)
 
 	_, err = b.Claim("qemu")
-	require.ErrorIs(t, err, ErrClaimed)
+	require.ErrorIs(t, err, errClaimed)
 	require.EqualError(t, err, fmt.Sprintf("qemu of build 1: another process is building it (process %d)", p.Pid()))
 	_, err = d.BeginBuild("")
 	require.ErrorIs(t, err, errHeld)

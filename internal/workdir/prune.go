@@ -12,8 +12,8 @@ import (
 	"github.com/nestos/nosa-actions/internal/arch"
 )
 
-// Found is a build as the scan of the build directories finds it.
-type Found struct {
+// foundBuild is a build as the scan of the build directories finds it.
+type foundBuild struct {
 	ID     string
 	Arches []string  // rpm names
 	Time   time.Time // when it was built; the latest of its architectures
@@ -110,33 +110,20 @@ func (d *Dir) discard(ids []string, dropRef func(string) error) (trash []string,
 	return []string{aside}, errors.Join(problems...)
 }
 
-// Scan finds the builds that lie in the work directory, newest first, whether
-// builds.json lists them or not.
-func (d *Dir) Scan() ([]Found, error) {
-	found, err := d.scan()
-	if err != nil {
-		return nil, err
-	}
-	index, err := d.Index()
-	if err != nil {
-		return nil, err
-	}
-	inOrder(found, index)
-	return found, nil
-}
-
-func (d *Dir) scan() ([]Found, error) {
+// scan finds the builds that lie in the work directory, whether builds.json lists
+// them or not.
+func (d *Dir) scan() ([]foundBuild, error) {
 	ids, err := subdirs(d.BuildsDir())
 	if err != nil {
 		return nil, err
 	}
-	var all []Found
+	var all []foundBuild
 	for _, id := range ids {
 		arches, err := subdirs(filepath.Join(d.BuildsDir(), id))
 		if err != nil {
 			return nil, err
 		}
-		f := Found{ID: id}
+		f := foundBuild{ID: id}
 		for _, name := range arches {
 			m, err := d.build(id, arch.Arch{RPM: name}).Meta()
 			if errors.Is(err, fs.ErrNotExist) {
@@ -168,9 +155,9 @@ func (d *Dir) scan() ([]Found, error) {
 // not record it.
 func (m *Meta) Time() (time.Time, error) {
 	if m.BuildTimestamp != "" {
-		return ParseTimestamp(m.BuildTimestamp)
+		return parseTimestamp(m.BuildTimestamp)
 	}
-	return ParseTimestamp(m.OSTreeTimestamp)
+	return parseTimestamp(m.OSTreeTimestamp)
 }
 
 // subdirs lists the directories in path by name, without hidden ones and links.
@@ -190,11 +177,11 @@ func subdirs(path string) ([]string, error) {
 
 // inOrder sorts builds newest first. Those of one second keep the order that
 // the index has, in which new ones come first.
-func inOrder(found []Found, index Index) {
+func inOrder(found []foundBuild, index Index) {
 	place := func(id string) int {
 		return slices.IndexFunc(index.Builds, func(e Entry) bool { return e.ID == id })
 	}
-	slices.SortStableFunc(found, func(a, b Found) int {
+	slices.SortStableFunc(found, func(a, b foundBuild) int {
 		if c := b.Time.Compare(a.Time); c != 0 {
 			return c
 		}
@@ -203,7 +190,7 @@ func inOrder(found []Found, index Index) {
 }
 
 // choose decides which builds go.
-func choose(found []Found, index Index, o PruneOptions) ([]string, error) {
+func choose(found []foundBuild, index Index, o PruneOptions) ([]string, error) {
 	tagged := map[string]bool{}
 	for _, t := range index.Tags {
 		tagged[t.Target] = true
@@ -211,7 +198,7 @@ func choose(found []Found, index Index, o PruneOptions) ([]string, error) {
 	var drop []string
 	if len(o.Drop) > 0 {
 		for _, id := range o.Drop {
-			known := slices.ContainsFunc(found, func(f Found) bool { return f.ID == id })
+			known := slices.ContainsFunc(found, func(f foundBuild) bool { return f.ID == id })
 			switch {
 			case !known:
 				return nil, fmt.Errorf("build %s: %w", id, ErrNoBuild)
@@ -238,7 +225,7 @@ func choose(found []Found, index Index, o PruneOptions) ([]string, error) {
 
 // entries are the builds of the new index. The architectures of a build keep
 // the order they had.
-func entries(found []Found, dropped []string, before Index) []Entry {
+func entries(found []foundBuild, dropped []string, before Index) []Entry {
 	kept := []Entry{}
 	for _, f := range found {
 		if slices.Contains(dropped, f.ID) {

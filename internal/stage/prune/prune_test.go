@@ -12,7 +12,6 @@ import (
 	"github.com/nestos/nosa-actions/internal/stage/prune"
 	"github.com/nestos/nosa-actions/internal/testkit"
 	"github.com/nestos/nosa-actions/internal/tool"
-	"github.com/nestos/nosa-actions/internal/tool/tooltest"
 	"github.com/nestos/nosa-actions/internal/workdir"
 )
 
@@ -52,39 +51,37 @@ func TestRunRemovesTheRefOfABuildAndNoOther(t *testing.T) {
 		ostree(t, d, "commit", "--branch="+ref, "--tree=dir="+t.TempDir())
 	}
 
-	dropped, err := prune.Run(t.Context(), prune.Options{Workdir: d, Runner: tool.Host{}, Builds: []string{"24.0"}})
+	dropped, err := prune.Run(prune.Options{Workdir: d, Builds: []string{"24.0"}})
 
 	require.NoError(t, err)
 	require.Equal(t, []string{"24.0"}, dropped)
 	require.ElementsMatch(t, []string{"24.0-1", "24.1", "nestos/x86_64/stable"}, strings.Fields(ostree(t, d, "refs")))
 
 	ostree(t, d, "refs", "--delete", "24.0-1")
-	_, err = prune.Run(t.Context(), prune.Options{Workdir: d, Runner: tool.Host{}, KeepLast: 1})
+	_, err = prune.Run(prune.Options{Workdir: d, KeepLast: 1})
 	require.NoError(t, err, "a ref that is gone already is no fault")
 }
 
 func TestRunNeedsNoRepository(t *testing.T) {
 	d := builds(t, "1", "2")
-	dropped, err := prune.Run(t.Context(), prune.Options{Workdir: d, Runner: tooltest.New(t), KeepLast: 1})
+	dropped, err := prune.Run(prune.Options{Workdir: d, KeepLast: 1})
 	require.NoError(t, err)
 	require.Equal(t, []string{"1"}, dropped)
 }
 
 func TestRunReportsARefThatStays(t *testing.T) {
 	d := builds(t, "1", "2")
-	repo := filepath.Join(d.Tmp(), "repo")
-	require.NoError(t, os.Mkdir(repo, 0o755))
-	require.NoError(t, os.WriteFile(filepath.Join(repo, "config"), nil, 0o644))
-	host := tooltest.New(t).On("ostree refs --repo="+repo+" --delete 1", "", os.ErrPermission)
+	inTheWay := filepath.Join(d.Tmp(), "repo/refs/heads/1/x")
+	require.NoError(t, os.MkdirAll(inTheWay, 0o755))
 
-	dropped, err := prune.Run(t.Context(), prune.Options{Workdir: d, Runner: host, KeepLast: 1})
+	dropped, err := prune.Run(prune.Options{Workdir: d, KeepLast: 1})
 
-	require.EqualError(t, err, "removing the ref of build 1: permission denied")
+	require.ErrorContains(t, err, "removing the ref of build 1: ")
 	require.Equal(t, []string{"1"}, dropped)
 	require.NoDirExists(t, filepath.Join(d.BuildsDir(), "1"))
 }
 
 func TestRunRefusesANegativeNumber(t *testing.T) {
-	_, err := prune.Run(t.Context(), prune.Options{Workdir: builds(t), KeepLast: -1})
+	_, err := prune.Run(prune.Options{Workdir: builds(t), KeepLast: -1})
 	require.EqualError(t, err, "cannot keep -1 builds")
 }

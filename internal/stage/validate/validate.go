@@ -1,148 +1,169 @@
-// Package validate is the stage that holds the artifacts of a build against the
-// checksums in its metadata.
+// Package validate is the stage that checks a config repository before anything
+// is fetched or built: every file that a later stage would read is read by the
+// same reader, and all that is wrong is told together. It needs neither
+// privileges nor a network, and starts no program.
 package validate
 
 import (
+	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"io"
-	"maps"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/nestos/nosa-actions/internal/workdir"
+	"github.com/nestos/nosa-actions/internal/arch"
+	"github.com/nestos/nosa-actions/internal/diag"
 )
-
-// ErrBad says that an artifact is not what the metadata says.
-var ErrBad = errors.New("the build is not as its metadata says")
 
 // Options says what to check.
 type Options struct {
-	Workdir    *workdir.Dir
-	Build      string   // id; "" or "latest" is the newest build
-	Images     []string // artifacts to check; empty: all
-	NoChecksum bool     // only look whether the files are there, with their sizes
+	Dir  string    // config repository; findings name files as they are found from it
+	Arch arch.Arch // required
+
+	// Variants are the variants to check, "" or "default" being the default one;
+	// none: all that the config has.
+	Variants []string
+	// YumRepos is a directory with further .repo files, as beside the config in
+	// a work directory; it may be missing.
+	YumRepos string
+	// Whole says that the config is all there is, as in a work directory. Else
+	// it may be a part: what would come from elsewhere is only warned of.
+	Whole bool
+	// Now is the time that snoozed denylist entries are compared with; zero is
+	// the present.
+	Now time.Time
 }
 
-// Check is the verdict on one artifact.
-type Check struct {
-	Arch  string // rpm name
-	Image string
-	Err   error // nil: the file is as recorded
-
-	path string
-	want workdir.Image
+// Result is what Run found, ordered by place.
+type Result struct {
+	Findings []diag.Finding
 }
 
-// Run checks the artifacts of a build in all architectures that lie here. The
-// error is ErrBad if any check failed; all are made and returned even then.
-func Run(ctx context.Context, o Options) ([]Check, error) {
-	checks, err := plan(o)
-	if err != nil {
-		return nil, err
+// Errors counts the findings that stop a build or a test.
+func (r Result) Errors() int { return r.count(diag.Error) }
+
+// Warnings counts the other findings.
+func (r Result) Warnings() int { return r.count(diag.Warning) }
+
+func (r Result) count(s diag.Severity) int {
+	n := 0
+	for _, f := range r.Findings {
+		if f.Severity == s {
+			n++
+		}
 	}
+	return n
+}
+
+// Run checks a config repository. Faults in its files are findings; an error
+// means that there was nothing to check.
+func Run(ctx context.Context, o Options) (Result, error) {
+	if info, err := os.Stat(o.Dir); err != nil {
+		return Result{}, fmt.Errorf("config repository: %w", err)
+	} else if !info.IsDir() {
+		return Result{}, fmt.Errorf("config repository: %s is not a directory", o.Dir)
+	}
+	if o.Now.IsZero() {
+		o.Now = time.Now()
+	}
+	c := &check{Options: o}
+	if err := c.read(ctx); err != nil {
+		return Result{}, err
+	}
+	// What is said about one file may depend on what another says.
+	for _, compare := range []func(*diag.List){c.checkRepos, c.checkLayers, c.checkDenylist} {
+		var found diag.List
+		compare(&found)
+		c.add(found.Findings)
+	}
+	return Result{Findings: ordered(c.found)}, ctx.Err()
+}
+
+// check is one run at work.
+type check struct {
+	Options
+	found []diag.Finding
+
+	every    bool // all variants of the config are checked
+	variants []variant
+	repos    repos
+	overlays []overlay
+	tests    tests
+}
+
+// read lets every reader read its files, on all cores; each has findings of its
+// own, which are joined in a fixed order.
+func (c *check) read(ctx context.Context) error {
+	names, err := c.names()
+	if err != nil {
+		return err
+	}
+	c.variants = make([]variant, len(names))
+	readers := []func(*diag.List) error{
+		c.readObsolete, c.readPlatforms, c.readLockfiles, c.readRepos, c.readOverlays, c.readTests,
+	}
+	for i, name := range names {
+		readers = append(readers, func(found *diag.List) error {
+			c.variants[i] = c.readVariant(name, found)
+			return nil
+		})
+	}
+	lists := make([]diag.List, len(readers))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
-	for i := range checks {
-		c := &checks[i]
+	for i, reader := range readers {
 		group.Go(func() error {
-			if c.Err = c.size(); c.Err == nil && !o.NoChecksum {
-				c.Err = c.checksum(ctx)
+			if err := ctx.Err(); err != nil {
+				return err
 			}
-			return ctx.Err()
+			return reader(&lists[i])
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	if slices.ContainsFunc(checks, func(c Check) bool { return c.Err != nil }) {
-		return checks, ErrBad
-	}
-	return checks, nil
-}
-
-func plan(o Options) ([]Check, error) {
-	builds, err := o.Workdir.Arches(o.Build)
-	if err != nil {
-		return nil, err
-	}
-	var checks []Check
-	for _, b := range builds {
-		m, err := b.View()
-		if err != nil {
-			return nil, err
-		}
-		names := o.Images
-		if len(names) == 0 {
-			names = slices.Sorted(maps.Keys(m.Images))
-		}
-		for _, name := range names {
-			image, ok := m.Images[name]
-			if !ok {
-				return nil, fmt.Errorf("build %s for %s has no artifact %q", b.ID, b.Arch, name)
-			}
-			checks = append(checks, Check{Arch: b.Arch.RPM, Image: name, path: b.Path(image.Path), want: image})
-		}
-	}
-	return checks, nil
-}
-
-func (c *Check) size() error {
-	info, err := os.Stat(c.path)
-	if err != nil {
 		return err
 	}
-	if c.want.Size != 0 && c.want.Size != info.Size() {
-		return fmt.Errorf("%s has %d bytes, recorded are %d", c.want.Path, info.Size(), c.want.Size)
+	for _, list := range lists {
+		c.add(list.Findings)
 	}
 	return nil
 }
 
-func (c *Check) checksum(ctx context.Context) error {
-	f, err := os.Open(c.path)
-	if err != nil {
-		return err
+func (c *check) add(findings []diag.Finding) { c.found = append(c.found, findings...) }
+
+// path is a file of the config.
+func (c *check) path(name string) string { return filepath.Join(c.Dir, name) }
+
+// doubtful is the severity of what is missing here and may be elsewhere.
+func (c *check) doubtful() diag.Severity {
+	if c.Whole {
+		return diag.Error
 	}
-	defer f.Close()
-	sum := sha256.New()
-	if _, err := io.Copy(sum, reader{ctx, f}); err != nil {
-		return err
-	}
-	if got := hex.EncodeToString(sum.Sum(nil)); got != c.want.SHA256 {
-		return fmt.Errorf("%s has the sha256 %s, recorded is %s", c.want.Path, got, c.want.SHA256)
-	}
-	return nil
+	return diag.Warning
 }
 
-// reader ends when its context does; images are large.
-type reader struct {
-	ctx context.Context
-	r   io.Reader
+// ordered sorts findings by place and drops those that two variants have in
+// common.
+func ordered(findings []diag.Finding) []diag.Finding {
+	slices.SortStableFunc(findings, func(a, b diag.Finding) int {
+		return cmp.Or(
+			cmp.Compare(a.Pos.File, b.Pos.File), cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Column, b.Pos.Column),
+			cmp.Compare(a.Severity, b.Severity), cmp.Compare(a.Message, b.Message),
+		)
+	})
+	return slices.Compact(findings)
 }
 
-func (r reader) Read(p []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
+// told adds what a reader's error says: its findings, or itself as one about the
+// file.
+func told(err error, file string, found *diag.List) {
+	if findings := diag.Findings(err); findings != nil {
+		found.Findings = append(found.Findings, findings...)
+	} else if err != nil {
+		found.Addf(diag.Pos{File: file}, "%v", reason(err))
 	}
-	return r.r.Read(p)
-}
-
-// Print writes one line for each check.
-func Print(w io.Writer, checks []Check) error {
-	for _, c := range checks {
-		verdict := "ok"
-		if c.Err != nil {
-			verdict = c.Err.Error()
-		}
-		if _, err := fmt.Fprintf(w, "%s %s: %s\n", c.Arch, c.Image, verdict); err != nil {
-			return err
-		}
-	}
-	return nil
 }
