@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -19,8 +20,8 @@ import (
 // buildFlags are the flags of nosa build beside those of its stage.
 type buildFlags struct {
 	build.Options
-	fetch, strict, skipPrune bool
-	tag                      string
+	fetch, skipPrune bool
+	tag              string
 }
 
 func buildCommand(app *app) *cobra.Command {
@@ -30,7 +31,7 @@ func buildCommand(app *app) *cobra.Command {
 		Short: "Compose the fetched packages into a commit, then make images",
 		Long: `Compose the fetched packages into an OSTree commit, without network, and make
 images of it. Targets are container (also called ostree; always made), qemu (the
-default), metal and metal4k.`,
+default), metal and metal4k; several are made side by side.`,
 		RunE: func(cmd *cobra.Command, targets []string) error {
 			kinds, err := imageKinds(targets)
 			if err != nil {
@@ -45,29 +46,34 @@ default), metal and metal4k.`,
 	flags.BoolVar(&f.ForceImage, "force-image", false, "a new build even if the images would be the same")
 	flags.BoolVar(&f.skipPrune, "skip-prune", false, "keep all older builds")
 	flags.BoolVarP(&f.fetch, "fetch", "F", false, "fetch first")
-	flags.BoolVar(&f.strict, "strict", false, "with --fetch: only packages that a lockfile names")
-	flags.StringVar(&f.Version, "version", "", "version of the commit")
+	flags.BoolVar(&f.Strict, "strict", false, "only packages that a lockfile names")
+	flags.BoolVar(&f.PrepareOnly, "prepare-only", false, "read and check all input, then stop")
+	flags.StringVar(&f.Version, "version", "", "version of the commit; with --fetch and without a lockfile, take the packages of the build of this version")
 	flags.StringVar(&f.Parent, "parent", "", "checksum of the commit's parent")
+	flags.StringVar(&f.ParentBuild, "parent-build", "", "id of the build that this one comes after: parent of the commit, and of the package diff")
 	flags.StringVarP(&f.tag, "tag", "t", "", "tag to give the build")
 	flags.BoolVar(&f.DelayMetaMerge, "delay-meta-merge", false, "later stages write beside meta.json, for nosa meta --finalize")
 	flags.BoolVar(&f.SkipConfigArchive, "skip-config-archive", false, "keep no copy of the config in the build")
 	return cmd
 }
 
-func imageKinds(targets []string) ([]image.Kind, error) {
-	if len(targets) == 0 {
+// targets are what nosa build makes beside the commit.
+var targets = []image.Kind{image.QEMU, image.Metal, image.Metal4k}
+
+func imageKinds(names []string) ([]image.Kind, error) {
+	if len(names) == 0 {
 		return []image.Kind{image.QEMU}, nil
 	}
 	var kinds []image.Kind
-	for _, target := range targets {
-		if target == "container" || target == "ostree" {
-			continue
-		}
-		kind, err := image.ParseKind(target)
-		if err != nil {
-			return nil, fmt.Errorf("unknown target %q; targets are container, qemu, metal, metal4k", target)
-		}
-		if !slices.Contains(kinds, kind) {
+	for _, name := range names {
+		kind := image.Kind(name)
+		switch {
+		case name == "container" || name == "ostree":
+		case name == "secex":
+			return nil, errors.New("target secex is for IBM Z (s390x), which nosa does not build for")
+		case !slices.Contains(targets, kind):
+			return nil, fmt.Errorf("unknown target %q; targets are container, qemu, metal, metal4k", name)
+		case !slices.Contains(kinds, kind):
 			kinds = append(kinds, kind)
 		}
 	}
@@ -80,71 +86,48 @@ func (f *buildFlags) run(ctx context.Context, app *app, kinds []image.Kind) erro
 		return err
 	}
 	if f.fetch {
-		if _, err := fetch.Run(ctx, app.runner, app.log, dir, fetch.Options{Strict: f.strict}); err != nil {
+		_, err := fetch.Run(ctx, app.runner, app.log, dir, fetch.Options{
+			Strict: f.Strict, WithOverrides: true, AutoLock: f.autoLock(), AutoLockIfAny: true,
+		})
+		if err != nil {
 			return err
 		}
 	}
 	result, err := build.Run(ctx, app.runner, app.log, dir, f.Options)
-	if err != nil {
+	if err != nil || result.Prepared {
 		return err
 	}
-	if result.Changed {
-		if err := f.settle(ctx, app, dir, result.Build); err != nil {
-			return err
-		}
+	if err := f.settle(app, dir, result); err != nil {
+		return err
 	}
-	for _, kind := range kinds {
-		if err := extend(ctx, app, dir, buildextend.Options{Build: result.Build.ID, Kind: kind}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// settle tags the new build and lets older ones go.
-func (f *buildFlags) settle(ctx context.Context, app *app, dir *workdir.Dir, b workdir.Build) error {
-	fmt.Fprintf(app.out, "Build %s\n", b.ID)
-	if f.tag != "" {
-		if _, err := tag.Update(tag.Options{Workdir: dir, Tag: f.tag, Build: b.ID}); err != nil {
-			return err
-		}
-	}
-	if f.skipPrune {
+	if len(kinds) == 0 {
 		return nil
 	}
-	_, err := prune.Run(ctx, prune.Options{Workdir: dir, Runner: app.runner, KeepLast: prune.DefaultKeep})
-	return err
+	return extend(ctx, app, dir, buildextend.Options{Build: result.Build.ID, Kinds: kinds})
 }
 
-func extend(ctx context.Context, app *app, dir *workdir.Dir, o buildextend.Options) error {
-	result, err := buildextend.Run(ctx, app.runner, app.log, dir, o)
-	if err != nil {
-		return err
+// autoLock is the build whose packages a build of the same version is made of
+// again.
+func (f *buildFlags) autoLock() string {
+	if f.Strict {
+		return ""
 	}
-	fmt.Fprintln(app.out, result.Path)
-	return nil
+	return f.Version
 }
 
-// buildextendCommands are nosa buildextend-KIND, one for each kind of image.
-func buildextendCommands(app *app) []*cobra.Command {
-	var commands []*cobra.Command
-	for _, kind := range image.Kinds() {
-		o := buildextend.Options{Kind: kind}
-		cmd := &cobra.Command{
-			Use:   "buildextend-" + string(kind),
-			Short: fmt.Sprintf("Make the %s image of a build", kind),
-			Args:  cobra.NoArgs,
-			RunE: func(cmd *cobra.Command, _ []string) error {
-				dir, err := app.workdir()
-				if err != nil {
-					return err
-				}
-				return extend(cmd.Context(), app, dir, o)
-			},
+// settle tags the build and, if it is a new one, lets older ones go.
+func (f *buildFlags) settle(app *app, dir *workdir.Dir, r *build.Result) error {
+	if r.Changed {
+		fmt.Fprintf(app.out, "Build %s\n", r.Build.ID)
+	}
+	if f.tag != "" {
+		if _, err := tag.Update(tag.Options{Workdir: dir, Tag: f.tag, Build: r.Build.ID}); err != nil {
+			return err
 		}
-		cmd.Flags().StringVar(&o.Build, "build", "", "build id; default is the newest")
-		cmd.Flags().BoolVar(&o.Force, "force", false, "make it anew")
-		commands = append(commands, cmd)
 	}
-	return commands
+	if f.skipPrune || !r.Changed {
+		return nil
+	}
+	_, err := prune.Run(prune.Options{Workdir: dir, KeepLast: prune.DefaultKeep})
+	return err
 }

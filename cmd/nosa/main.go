@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -22,6 +23,12 @@ import (
 )
 
 func main() {
+	if slices.Contains(os.Args[1:], "build") { // composes a tree on mounts of its own
+		if err := tool.PrivateMounts(); err != nil {
+			fmt.Fprintf(os.Stderr, "error: %v\n", err)
+			os.Exit(1)
+		}
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
@@ -82,9 +89,11 @@ an OSTree commit, disk images, and tests that boot them.
 	root.AddCommand(
 		initCommand(a), cleanCommand(a), fetchCommand(a), buildCommand(a),
 		manifestCommand(a), runCommand(a), kolaCommand(a),
-		listCommand(a), metaCommand(a), tagCommand(a), pruneCommand(a), validateCommand(a),
+		listCommand(a), metaCommand(a), tagCommand(a), pruneCommand(a), validateCommand(a), buildValidateCommand(a),
+		pushContainerCommand(a), exportRepoCommand(a),
 	)
 	root.AddCommand(buildextendCommands(a)...)
+	root.AddCommand(compressCommands(a)...)
 	return root
 }
 
@@ -124,10 +133,7 @@ func (a *app) workdirAt(path, rpmArch string) (*workdir.Dir, error) {
 	if path == "" {
 		path = "."
 	}
-	machine, err := arch.Host()
-	if rpmArch != "" {
-		machine, err = arch.Parse(rpmArch)
-	}
+	machine, err := machine(rpmArch)
 	if err != nil {
 		return nil, err
 	}
@@ -139,4 +145,12 @@ func (a *app) workdirAt(path, rpmArch string) (*workdir.Dir, error) {
 		dir.SkipValidation = true
 	}
 	return dir, nil
+}
+
+// machine is an architecture by its rpm name, or this machine's for "".
+func machine(rpmArch string) (arch.Arch, error) {
+	if rpmArch == "" {
+		return arch.Host()
+	}
+	return arch.Parse(rpmArch)
 }

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/nestos/nosa-actions/internal/diag"
 )
 
 // Metadata is a commit's dictionary: strings, truth values, numbers, lists of
@@ -23,17 +25,71 @@ type TreeCommit struct {
 	Timestamp time.Time
 	Metadata  Metadata
 	SELinux   bool // label with the policy that the tree itself carries
+	// ReadonlyExecutables clears the write bits of executable files.
+	ReadonlyExecutables bool
 }
 
-// CommitTree commits a composed tree and returns its checksum.
-func (r *Repo) CommitTree(ctx context.Context, c TreeCommit) (string, error) {
+// CommitTree commits a composed tree and returns its checksum. Extended
+// attributes of files that are not the tree's own, such as labels of the
+// machine, stay out.
+func (r *Repo) CommitTree(ctx context.Context, c TreeCommit) (string, Stats, error) {
+	checksum, stats, err := r.commitTree(ctx, c)
+	if err != nil {
+		return "", Stats{}, fmt.Errorf("commit the tree: %w", err)
+	}
+	return checksum, stats, nil
+}
+
+func (r *Repo) commitTree(ctx context.Context, c TreeCommit) (string, Stats, error) {
+	args, err := c.arguments()
+	if err != nil {
+		return "", Stats{}, err
+	}
+	files, err := prepareTree(c.Tree)
+	if err != nil {
+		return "", Stats{}, err
+	}
+	before, err := r.content(nil)
+	if err != nil {
+		return "", Stats{}, err
+	}
+	out, err := r.ostree(ctx, "commit", args...)
+	if err != nil {
+		return "", Stats{}, err
+	}
+	checksum, stats, err := parseTable(out)
+	if err != nil {
+		return "", Stats{}, err
+	}
+	if c.SELinux {
+		if err := r.checkLabels(ctx, checksum); err != nil {
+			return "", Stats{}, err
+		}
+	}
+	// ostree does not count the files that it moves instead of copying.
+	after, err := r.content(before)
+	stats.ContentTotal, stats.ContentWritten, stats.BytesWritten = files, int64(len(after)), 0
+	for _, size := range after {
+		stats.BytesWritten += size
+	}
+	return checksum, stats, err
+}
+
+// arguments are those of ostree commit.
+func (c TreeCommit) arguments() ([]string, error) {
 	args := []string{
-		"--tree=dir=" + c.Tree, "--no-bindings", "--subject=", "--body=",
+		"--tree=dir=" + c.Tree, "--no-bindings", "--subject=", "--body=", "--table-output",
 		"--timestamp=" + c.Timestamp.UTC().Format(time.RFC3339),
 		"--consume", // the tree is done with; unlinking as we go keeps space low
 	}
 	if c.SELinux {
 		args = append(args, "--selinux-policy-from-base")
+	} else {
+		// Files that are hard links to objects are not read; see Adopt.
+		args = append(args, "--link-checkout-speedup")
+	}
+	if c.ReadonlyExecutables {
+		args = append(args, "--mode-ro-executables")
 	}
 	if c.Ref == "" {
 		args = append(args, "--orphan")
@@ -48,15 +104,11 @@ func (r *Repo) CommitTree(ctx context.Context, c TreeCommit) (string, error) {
 	for _, key := range slices.Sorted(maps.Keys(c.Metadata)) {
 		text, err := variantText(c.Metadata[key])
 		if err != nil {
-			return "", fmt.Errorf("commit metadata %s: %w", key, err)
+			return nil, fmt.Errorf("commit metadata %s: %w", key, err)
 		}
 		args = append(args, "--add-metadata="+key+"="+text)
 	}
-	out, err := r.ostree(ctx, "commit", args...)
-	if err != nil {
-		return "", fmt.Errorf("commit the tree: %w", err)
-	}
-	return out, nil
+	return args, nil
 }
 
 // Overlay is a directory of the config repo, or one made by us, that becomes a
@@ -82,7 +134,7 @@ func (r *Repo) CommitOverlay(ctx context.Context, o Overlay, scratch string) (st
 		"--timestamp=" + o.Timestamp.UTC().Format(time.RFC3339),
 		"--owner-uid=0", "--owner-gid=0", "--no-xattrs", "--mode-ro-executables",
 	}
-	override, err := takeStatoverride(tree, scratch)
+	override, err := takeStatoverride(o.Dir, tree, scratch)
 	if err != nil {
 		return "", fmt.Errorf("overlay %s: %w", o.Dir, err)
 	}
@@ -97,32 +149,27 @@ func (r *Repo) CommitOverlay(ctx context.Context, o Overlay, scratch string) (st
 }
 
 // takeStatoverride moves the tree's statoverride file out of it, without its
-// comments, and returns the new path; "" if it has none.
-func takeStatoverride(tree, scratch string) (string, error) {
-	path := filepath.Join(tree, "statoverride")
-	text, err := os.ReadFile(path)
-	if os.IsNotExist(err) {
+// comments, and returns the new path; "" if it has none. dir is the overlay that
+// the tree is a copy of, for the place of what is wrong.
+func takeStatoverride(dir, tree, scratch string) (string, error) {
+	path := filepath.Join(tree, StatoverrideName)
+	if _, err := os.Lstat(path); os.IsNotExist(err) {
 		return "", nil
 	}
+	var found diag.List
+	overrides, err := ReadStatoverride(dir, &found)
 	if err != nil {
 		return "", err
 	}
-	var kept strings.Builder
-	number := 0
-	for line := range strings.Lines(string(text)) {
-		number++
-		t := strings.TrimSpace(line)
-		if t == "" || t[0] == '#' {
-			continue
-		}
-		_, target, _ := strings.Cut(t, " ")
-		if _, err := os.Lstat(filepath.Join(tree, target)); err != nil || !strings.HasPrefix(target, "/") {
-			return "", fmt.Errorf("statoverride line %d: the overlay has no %s", number, target) // ostree passes it over
-		}
-		kept.WriteString(t + "\n")
+	if err := found.Err(); err != nil {
+		return "", err
 	}
-	out := filepath.Join(scratch, filepath.Base(tree)+".statoverride")
-	if err := os.WriteFile(out, []byte(kept.String()), 0o600); err != nil {
+	var lines strings.Builder
+	for _, o := range overrides {
+		lines.WriteString(o.line())
+	}
+	out := filepath.Join(scratch, filepath.Base(tree)+"."+StatoverrideName)
+	if err := os.WriteFile(out, []byte(lines.String()), 0o600); err != nil {
 		return "", err
 	}
 	return out, os.Remove(path)

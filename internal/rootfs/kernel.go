@@ -4,19 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 )
 
-// KernelOptions say how the kernel and its initramfs are laid out.
+// KernelOptions say how the kernel is laid out.
 type KernelOptions struct {
-	// DracutArgs replace the default --no-hostonly.
-	DracutArgs []string
-	// NoInitramfs leaves the initramfs out.
-	NoInitramfs bool
 	// KeepBootCopies keeps the kernel in /usr/lib/ostree-boot as well, for a
 	// boot-location other than "modules".
 	KeepBootCopies bool
@@ -54,6 +49,10 @@ func (t *Tree) PlaceKernel(o KernelOptions) (string, error) {
 		}
 	}
 	if o.KeepBootCopies {
+		// Packages need not have brought anything to /boot.
+		if err := os.MkdirAll(ostreeBoot, 0o755); err != nil {
+			return "", err
+		}
 		if err := copyFile(filepath.Join(modules, "vmlinuz"), filepath.Join(ostreeBoot, "vmlinuz-"+version)); err != nil {
 			return "", err
 		}
@@ -118,26 +117,6 @@ func (t *Tree) Depmod(ctx context.Context, version string) error {
 		return fmt.Errorf("depmod %s: %w", version, err)
 	}
 	return nil
-}
-
-// Initramfs makes /usr/lib/modules/KVER/initramfs.img with the tree's own
-// dracut.
-func (t *Tree) Initramfs(ctx context.Context, version string, o KernelOptions, live io.Writer) error {
-	if o.NoInitramfs {
-		return nil
-	}
-	args := o.DracutArgs
-	if len(args) == 0 {
-		args = []string{"--no-hostonly"}
-	}
-	image := "/usr/lib/modules/" + version + "/initramfs.img"
-	argv := append([]string{"/usr/bin/dracut"}, args...)
-	argv = append(argv, "--add", "ostree", "--reproducible", "--force", "--kver", version, image)
-	epoch := fmt.Sprintf("SOURCE_DATE_EPOCH=%d", t.Epoch.Unix())
-	if err := t.run(ctx, sandbox{live: live, env: []string{epoch}}, argv...); err != nil {
-		return fmt.Errorf("make the initramfs: %w", err)
-	}
-	return os.Chmod(filepath.Join(t.Root, image), 0o644)
 }
 
 // mergeDir moves what is in from into to; directories that both have are merged.

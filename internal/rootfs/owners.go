@@ -90,7 +90,10 @@ func chown(path string, uid, gid int, mode uint32) error {
 	if info.Mode()&os.ModeSymlink != 0 {
 		return nil
 	}
-	if err := unix.Chmod(path, mode&0o7777); err != nil {
+	if info.IsDir() {
+		mode |= 0o200 // see openDirs
+	}
+	if err := chmod(path, mode); err != nil {
 		return err
 	}
 	if size > 0 {
@@ -98,3 +101,6 @@ func chown(path string, uid, gid int, mode uint32) error {
 	}
 	return nil
 }
+
+// chmod sets the permission bits of mode, which is as in st_mode.
+func chmod(path string, mode uint32) error { return unix.Chmod(path, mode&0o7777) }

@@ -2,150 +2,142 @@ package rootfs
 
 import (
 	"context"
-	"encoding/xml"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 )
 
-// ignoredScriptlets are not run, as rpm-ostree does not run them: their work is
-// done by the compose itself (kernel, initramfs, passwd) or makes no sense in a
-// tree that does not run.
-var ignoredScriptlets = map[string]bool{
-	"glibc.prein": true, "filesystem.posttrans": true, "setup.post": true, "bash.post": true,
-	"nfs-utils.post": true, "microcode_ctl.post": true, "microcode_ctl.posttrans": true,
-	"kernel.posttrans": true, "kernel-core.posttrans": true, "kernel-modules.posttrans": true,
-	"kernel-rt-core.posttrans": true, "fedora-release.posttrans": true, "rootfiles.posttrans": true,
-	"coreutils.post": true, "glibc-all-langpacks.posttrans": true, "pam.post": true,
+// ScriptOptions say how the scripts of packages run. The zero value is useful.
+type ScriptOptions struct {
+	Live    io.Writer // receives what scripts say, each line behind the script's name
+	Scratch string    // directory for temporary files; empty: the system's
+	Langs   []string  // value of the macro _install_langs; nil: all
 }
 
-// scriptlet is one script of one package.
-type scriptlet struct {
-	pkg, phase string
-	argv       []string // the interpreter
-	body       string
-}
-
-func (s scriptlet) name() string { return s.pkg + "." + s.phase }
-
-// Scriptlets runs what packages want run at their installation: sysusers, all
-// %pre, the owners of files, all %post, all %posttrans, each in the order in
-// which rpm installed the packages. A script that fails is an error that names
-// it. What they say goes to live.
-func (t *Tree) Scriptlets(ctx context.Context, live io.Writer, scratch string) (ran int, err error) {
-	if err := t.sysusers(ctx, live); err != nil {
+// Scriptlets runs what packages want run at their installation, as rpm does when
+// it installs all of them at once into an empty root:
+//
+//   - sysusers, then each package's %triggerprein and %pre;
+//   - the owners of files, whose users exist now;
+//   - for each package the %filetriggerin that its files set off and its %post,
+//     then the %triggerin it sets off, then the file triggers of a priority
+//     below 10000;
+//   - all %posttrans, then all %transfiletriggerin.
+//
+// Packages come in the order in which rpm installed them. Scripts for removal and
+// %pretrans, which mend older versions, are not run. Files of overlays set off file
+// triggers too. A script that fails is an error that names it. The result is the
+// number of scripts that ran.
+func (t *Tree) Scriptlets(ctx context.Context, o ScriptOptions) (ran int, err error) {
+	r := &scriptRun{tree: t, ScriptOptions: o}
+	if r.dir, err = os.MkdirTemp(o.Scratch, "scripts-"); err != nil {
 		return 0, err
 	}
-	phases := []string{"prein", "post", "posttrans"}
-	byPhase, err := t.scriptlets(ctx)
-	if err != nil {
-		return 0, fmt.Errorf("read scriptlets: %w", err)
+	defer os.RemoveAll(r.dir)
+	if r.packages, err = t.scripted(ctx); err != nil {
+		return 0, fmt.Errorf("read the scripts of packages: %w", err)
 	}
-	for _, phase := range phases {
-		for _, s := range byPhase[phase] {
-			if ignoredScriptlets[s.name()] {
-				continue
-			}
-			if err := t.runScriptlet(ctx, s, live, scratch); err != nil {
-				return ran, fmt.Errorf("scriptlet %%%s of package %s: %w", phase, s.pkg, err)
-			}
-			ran++
-		}
-		if phase == "prein" { // users that %pre has made can own files now
-			if err := t.FixOwners(ctx); err != nil {
-				return ran, err
-			}
+	couldRun := t.runsTrue()
+	for _, step := range []func(context.Context) error{
+		r.systemUsers, r.before, t.FixOwners, r.after, r.afterAll,
+	} {
+		if err := step(ctx); err != nil {
+			return r.ran, err
 		}
 	}
-	return ran, nil
+	if couldRun {
+		if err := t.run(ctx, sandbox{}, "/usr/bin/true"); err != nil {
+			return r.ran, fmt.Errorf("programs no longer run in the tree after the scripts of packages: %w", err)
+		}
+	}
+	return r.ran, nil
 }
 
-// sysusers makes the users and groups that packages declare, where the tree has
-// systemd.
-func (t *Tree) sysusers(ctx context.Context, live io.Writer) error {
-	if _, err := os.Lstat(filepath.Join(t.Root, "usr/bin/systemd-sysusers")); err != nil {
-		return nil
+// runsTrue tells whether the tree has a true(1) to try.
+func (t *Tree) runsTrue() bool {
+	_, err := os.Stat(filepath.Join(t.Root, "usr/bin/true"))
+	return err == nil
+}
+
+// scriptRun is the state of one pass over the scripts of all packages.
+type scriptRun struct {
+	ScriptOptions
+	tree     *Tree
+	dir      string // temporary files of this pass
+	packages []scripted
+	ran      int
+}
+
+// systemUsers makes the users and groups that packages declare, where the tree
+// has systemd.
+func (r *scriptRun) systemUsers(ctx context.Context) error {
+	const program = "/usr/bin/systemd-sysusers"
+	if _, err := os.Lstat(filepath.Join(r.tree.Root, program)); err != nil {
+		return nil //nolint:nilerr // the tree does not have it
 	}
-	if err := t.run(ctx, sandbox{live: live}, "/usr/bin/systemd-sysusers"); err != nil {
+	if err := r.tree.run(ctx, sandbox{live: r.Live}, program); err != nil {
 		return fmt.Errorf("make the system users: %w", err)
 	}
 	return nil
 }
 
-func (t *Tree) runScriptlet(ctx context.Context, s scriptlet, live io.Writer, scratch string) error {
-	if s.argv[0] == "<lua>" {
-		return fmt.Errorf("it is written in Lua, which runs inside rpm only")
-	}
-	file := filepath.Join(scratch, s.name())
-	if err := os.WriteFile(file, []byte(s.body), 0o700); err != nil {
-		return err
-	}
-	defer os.Remove(file)
-	argv := slices.Clone(s.argv)
-	if s.body != "" {
-		argv = append(argv, scriptPath)
-	}
-	argv = append(argv, "1") // one instance of the package after installation
-	return t.run(ctx, sandbox{script: file, live: live}, argv...)
-}
-
-// rpm's :xml form is the one that survives every byte a script may hold.
-const scriptletFormat = `<package instance="%{DBINSTANCE}"><name>%{NAME:xml}</name>` +
-	`<prein>%|PREINPROG?{[<prog>%{PREINPROG:xml}</prog>]%|PREIN?{<body>%{PREIN:xml}</body>}|}|</prein>` +
-	`<post>%|POSTINPROG?{[<prog>%{POSTINPROG:xml}</prog>]%|POSTIN?{<body>%{POSTIN:xml}</body>}|}|</post>` +
-	`<posttrans>%|POSTTRANSPROG?{[<prog>%{POSTTRANSPROG:xml}</prog>]%|POSTTRANS?{<body>%{POSTTRANS:xml}</body>}|}|</posttrans>` +
-	`</package>\n`
-
-type xmlString struct {
-	Text string `xml:"string"`
-}
-
-type xmlScript struct {
-	Prog []xmlString `xml:"prog"`
-	Body xmlString   `xml:"body"`
-}
-
-type xmlPackage struct {
-	Instance  int       `xml:"instance,attr"`
-	Name      xmlString `xml:"name"`
-	Prein     xmlScript `xml:"prein"`
-	Post      xmlScript `xml:"post"`
-	Posttrans xmlScript `xml:"posttrans"`
-}
-
-// scriptlets reads all scripts by phase, in order of installation: rpm numbers
-// the packages of its database as it installs them.
-func (t *Tree) scriptlets(ctx context.Context) (map[string][]scriptlet, error) {
-	out, err := t.query(ctx, scriptletFormat)
-	if err != nil {
-		return nil, err
-	}
-	return parseScriptlets(out)
-}
-
-func parseScriptlets(text string) (map[string][]scriptlet, error) {
-	var all struct {
-		Packages []xmlPackage `xml:"package"`
-	}
-	if err := xml.Unmarshal([]byte("<all>"+text+"</all>"), &all); err != nil {
-		return nil, err
-	}
-	slices.SortFunc(all.Packages, func(a, b xmlPackage) int { return a.Instance - b.Instance })
-	byPhase := map[string][]scriptlet{}
-	for _, p := range all.Packages {
-		for phase, s := range map[string]xmlScript{"prein": p.Prein, "post": p.Post, "posttrans": p.Posttrans} {
-			if len(s.Prog) == 0 {
-				continue
-			}
-			one := scriptlet{pkg: p.Name.Text, phase: phase, body: s.Body.Text}
-			for _, word := range s.Prog {
-				one.argv = append(one.argv, strings.TrimSpace(word.Text))
-			}
-			byPhase[phase] = append(byPhase[phase], one)
+func (r *scriptRun) before(ctx context.Context) error {
+	for i, p := range r.packages {
+		due := append(setOff(r.packages, i, kindTriggerPrein), p.scripts[kindPrein]...)
+		if err := r.scripts(ctx, due); err != nil {
+			return err
 		}
 	}
-	return byPhase, nil
+	return nil
+}
+
+func (r *scriptRun) after(ctx context.Context) error {
+	files, err := r.files(ctx, kindFileTriggerin)
+	if err != nil {
+		return err
+	}
+	for i, p := range r.packages {
+		due := fileTriggersOf(r.packages, files, i, true)
+		due = append(due, p.scripts[kindPost]...)
+		due = append(due, setOff(r.packages, i, kindTriggerin)...)
+		due = append(due, fileTriggersOf(r.packages, files, i, false)...)
+		if err := r.scripts(ctx, due); err != nil {
+			return err
+		}
+	}
+	for _, p := range r.packages {
+		if err := r.scripts(ctx, p.scripts[kindPosttrans]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *scriptRun) afterAll(ctx context.Context) error {
+	files, err := r.files(ctx, kindTransFileTriggerin) // %posttrans may have made some
+	if err != nil {
+		return err
+	}
+	all := files.all(r.packages)
+	for _, p := range r.packages {
+		if err := r.scripts(ctx, matched(p.triggers[kindTransFileTriggerin], all)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scripts runs scripts one after the other, but those that are ignored.
+func (r *scriptRun) scripts(ctx context.Context, due []script) error {
+	for _, s := range due {
+		if _, ignored := ignoredScripts[s.name()]; ignored {
+			continue
+		}
+		if err := r.script(ctx, s); err != nil {
+			return fmt.Errorf("script %s of package %s: %w", s.percent(), s.pkg, err)
+		}
+		r.ran++
+	}
+	return nil
 }

@@ -22,6 +22,7 @@ d /var/roothome 0700 root root -
 d /var/mnt 0755 root root -
 d /run/media 0755 root root -
 L /var/lib/rpm - - - - ../../usr/share/rpm
+L /var/lib/selinux - - - - ../../etc/selinux
 `
 
 const integrationOpt = `# Where /opt and /usr/local lead to.
@@ -38,9 +39,22 @@ d /var/usrlocal/share 0755 root root -
 d /var/usrlocal/src 0755 root root -
 `
 
+// integrationFile tells a finalized tree, too.
+const integrationFile = "rpm-ostree-0-integration.conf"
+
+// integrations are the files, by name, that a layout of /opt and /usr/local
+// needs.
+func integrations(o FinalOptions) map[string]string {
+	files := map[string]string{integrationFile: integration}
+	if o.OptUsrlocal != OptStateOverlay {
+		files["rpm-ostree-0-integration-opt-usrlocal.conf"] = integrationOpt
+	}
+	return files
+}
+
 // writeTmpfiles writes the lines for /var and /run, leaving out every path that
 // a package's own tmpfiles.d names, and empties both.
-func (t *Tree) writeTmpfiles() error {
+func (t *Tree) writeTmpfiles(o FinalOptions) error {
 	dir := filepath.Join(t.Root, "usr/lib/tmpfiles.d")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -49,10 +63,7 @@ func (t *Tree) writeTmpfiles() error {
 	if err != nil {
 		return err
 	}
-	for name, text := range map[string]string{
-		"rpm-ostree-0-integration.conf":              integration,
-		"rpm-ostree-0-integration-opt-usrlocal.conf": integrationOpt,
-	} {
+	for name, text := range integrations(o) {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			return err
 		}
@@ -66,6 +77,14 @@ func (t *Tree) writeTmpfiles() error {
 	if err != nil {
 		return err
 	}
+	stays, err := t.optStays(o)
+	if err != nil {
+		return err
+	}
+	if !stays {
+		lines = append(lines, t.optLines()...)
+	}
+	slices.Sort(lines)
 	text := "# Made of what packages brought to /var, /run and /opt.\n" + strings.Join(lines, "")
 	if err := os.WriteFile(filepath.Join(dir, "rpm-ostree-autovar.conf"), []byte(text), 0o644); err != nil {
 		return err
@@ -78,9 +97,13 @@ func (t *Tree) writeTmpfiles() error {
 	return nil
 }
 
-// tmpfilesLines describes the directories and links below /var and /run, and the
-// links that lead from /opt below /usr.
+// tmpfilesLines describes what packages brought below /var and /run and what
+// directories and links else are there.
 func (t *Tree) tmpfilesLines(named map[string]bool) ([]string, error) {
+	byPath, err := t.packageTmpfilesLines()
+	if err != nil {
+		return nil, err
+	}
 	users, err := names(filepath.Join(t.Root, "etc/passwd"), filepath.Join(t.Root, "usr/lib/passwd"))
 	if err != nil {
 		return nil, err
@@ -89,46 +112,61 @@ func (t *Tree) tmpfilesLines(named map[string]bool) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	var lines []string
 	for _, top := range []string{"var", "run"} {
 		err := filepath.WalkDir(filepath.Join(t.Root, top), func(path string, entry fs.DirEntry, err error) error {
 			if err != nil {
 				return err
 			}
 			rel := "/" + strings.TrimPrefix(strings.TrimPrefix(path, t.Root), "/")
-			if rel == "/"+top || named[rel] || rel == "/var/run" || rel == "/var/lock" || rel == "/var/lib/rpm" {
+			name := escapeTmpfiles(rel)
+			if rel == "/"+top || byPath[name] != "" || rel == "/var/run" || rel == "/var/lock" || rel == "/var/lib/rpm" {
 				return nil
 			}
-			switch {
-			case entry.IsDir():
-				info, err := entry.Info()
-				if err != nil {
-					return err
-				}
-				owner := info.Sys().(*syscall.Stat_t)
-				lines = append(lines, fmt.Sprintf("d %s %04o %s %s - -\n", escapeTmpfiles(rel),
-					octal(info.Mode()), orID(users, owner.Uid), orID(groups, owner.Gid)))
-			case entry.Type()&fs.ModeSymlink != 0:
-				target, err := os.Readlink(path)
-				if err != nil {
-					return err
-				}
-				lines = append(lines, fmt.Sprintf("L %s - - - - %s\n", escapeTmpfiles(rel), target))
-			}
-			return nil // the content of files is not carried over
+			byPath[name], err = stateLine(path, name, entry, users, groups)
+			return err
 		})
 		if err != nil && !os.IsNotExist(err) {
 			return nil, err
 		}
 	}
-	opt, err := os.ReadDir(filepath.Join(t.Root, "opt"))
-	if err == nil {
-		for _, e := range opt {
-			lines = append(lines, fmt.Sprintf("L /opt/%s - - - - ../../usr/lib/opt/%s\n", e.Name(), e.Name()))
+	var lines []string
+	for path, line := range byPath {
+		if line != "" && !named[path] {
+			lines = append(lines, line)
 		}
 	}
-	slices.Sort(lines)
 	return lines, nil
+}
+
+// stateLine is the line for a directory or link of the tree that no package
+// describes; "" for files, whose content is not carried over.
+func stateLine(path, name string, entry fs.DirEntry, users, groups map[uint32]string) (string, error) {
+	switch {
+	case entry.IsDir():
+		info, err := entry.Info()
+		if err != nil {
+			return "", err
+		}
+		owner := info.Sys().(*syscall.Stat_t)
+		return fmt.Sprintf("d %s %04o %s %s - -\n", name, octal(info.Mode()), orID(users, owner.Uid), orID(groups, owner.Gid)), nil
+	case entry.Type()&fs.ModeSymlink != 0:
+		target, err := os.Readlink(path)
+		return fmt.Sprintf("L %s - - - - %s\n", name, strings.ReplaceAll(target, "%", "%%")), err
+	}
+	return "", nil
+}
+
+// optLines are the links that lead from /opt below /usr.
+func (t *Tree) optLines() []string {
+	entries, err := os.ReadDir(filepath.Join(t.Root, "opt"))
+	if err != nil {
+		return nil // no /opt
+	}
+	var lines []string
+	for _, e := range entries {
+		lines = append(lines, fmt.Sprintf("L /opt/%s - - - - ../../usr/lib/opt/%s\n", e.Name(), e.Name()))
+	}
+	return lines
 }
 
 // octal is the mode as chmod takes it, set-id and sticky bits included.

@@ -41,7 +41,7 @@ func TestUnpackAndScriptletsGoInOrder(t *testing.T) {
 	packages := []string{
 		testkit.WriteRPM(t, dir, testkit.RPM{Name: "b", Requires: []string{"a"}, Pre: note("b-pre"), Post: note("b-post"), Posttrans: note("b-posttrans")}),
 		testkit.WriteRPM(t, dir, testkit.RPM{
-			Name: "a", Provides: []string{"/bin/sh"}, Post: note("a-post"),
+			Name: "a", Provides: []string{"/bin/sh"}, Post: "[ -O /usr/bin/su ] && exit 9\n" + note("a-post"), // owners come before
 			Pre: "echo app:x:77:77::/:/bin/sh >>/etc/passwd; echo app:x:78: >>/etc/group",
 			Files: []rpmpack.RPMFile{
 				{Name: "/bin/sh", Body: shell, Mode: 0o755},
@@ -57,7 +57,7 @@ func TestUnpackAndScriptletsGoInOrder(t *testing.T) {
 	require.NoFileExists(t, filepath.Join(tree.Root, "usr/share/doc/a"))
 	require.Empty(t, get(t, tree.Root, "etc/order"), "unpacking runs no script")
 
-	ran, err := tree.Scriptlets(t.Context(), nil, t.TempDir())
+	ran, err := tree.Scriptlets(t.Context(), ScriptOptions{Scratch: t.TempDir()})
 	require.NoError(t, err)
 	require.Equal(t, 5, ran)
 	require.Equal(t, "b-pre\na-post\nb-post\nb-posttrans\n", get(t, tree.Root, "etc/order"))
@@ -81,8 +81,8 @@ func TestAFailingScriptletIsNamedWithItsWords(t *testing.T) {
 	})
 	tree := &Tree{Root: filepath.Join(t.TempDir(), "root"), Run: tool.Host{}, Epoch: time.Unix(0, 0)}
 	require.NoError(t, tree.Unpack(t.Context(), []string{path}, UnpackOptions{}))
-	_, err = tree.Scriptlets(t.Context(), nil, t.TempDir())
-	require.EqualError(t, err, "scriptlet %post of package bad: bwrap: exit status 3: no such thing")
+	_, err = tree.Scriptlets(t.Context(), ScriptOptions{Scratch: t.TempDir()})
+	require.EqualError(t, err, "script %post of package bad: exit status 3: no such thing")
 }
 
 func TestScriptsSeeNeitherNetworkNorHostNorVar(t *testing.T) {

@@ -5,10 +5,13 @@
 package rootfs
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,27 +31,58 @@ type Tree struct {
 	// Epoch stands for "now" in everything that is written into the tree, so
 	// that the same input gives the same bytes.
 	Epoch time.Time
+
+	overlay *overlayMount // nil: Root is a plain directory
 }
 
-// UnpackOptions say what of the packages to leave out.
+// UnpackOptions say what of the packages to take.
 type UnpackOptions struct {
-	NoDocs bool     // leave out files flagged as documentation
-	Langs  []string // locales to install; nil: all
+	NoDocs   bool     // leave out files flagged as documentation
+	Langs    []string // locales to install; nil: all
+	UsrLocal bool     // packages may bring files to /usr/local
 }
 
 // Unpack installs the files of the packages and fills the rpm database, without
 // running any of their scripts: those come after the overlays (see Scriptlets).
-// All files belong to root until FixOwners. Paths are .rpm files that were
-// verified before.
+// All files belong to root until FixOwners. Packages that bring files to places
+// that a deployment does not have are refused, as are two that bring different
+// files of one name. Paths are .rpm files that were verified before.
 func (t *Tree) Unpack(ctx context.Context, packages []string, o UnpackOptions) error {
+	// rpm keeps the given order where dependencies leave it free, and numbers the
+	// packages of its database by it.
+	packages = slices.SortedFunc(slices.Values(packages), func(a, b string) int {
+		return strings.Compare(filepath.Base(a), filepath.Base(b))
+	})
+	files, err := t.contents(ctx, packages)
+	if err != nil {
+		return fmt.Errorf("read the file lists of %d packages: %w", len(packages), err)
+	}
+	if err := refuseForeign(files, o.UsrLocal); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(filepath.Join(t.Root, DBPath), 0o755); err != nil {
 		return err
 	}
+	if err := t.linkTop(files); err != nil {
+		return err
+	}
+	if err := t.install(ctx, packages, o); err != nil {
+		return fmt.Errorf("unpack %d packages: %w", len(packages), err)
+	}
+	if err := t.openDirs(files); err != nil {
+		return err
+	}
+	return t.writePackageTmpfiles(files)
+}
+
+// install lets rpm do its part. The database is SQLite's whatever this machine's
+// rpm prefers: it is read below a read-only /usr.
+func (t *Tree) install(ctx context.Context, packages []string, o UnpackOptions) error {
 	args := []string{
 		"--root=" + t.Root, "--dbpath=" + DBPath,
 		// The files were verified against the lock a moment ago.
 		"-U", "--nosignature", "--nodigest", "--noscripts", "--notriggers",
-		"--define=_pkgverify_level none",
+		"--define=_pkgverify_level none", "--define=_db_backend sqlite",
 	}
 	if o.NoDocs {
 		args = append(args, "--excludedocs")
@@ -56,15 +90,48 @@ func (t *Tree) Unpack(ctx context.Context, packages []string, o UnpackOptions) e
 	if o.Langs != nil {
 		args = append(args, "--define=_install_langs "+strings.Join(o.Langs, ":"))
 	}
+	var said bytes.Buffer
 	_, err := t.Run.Run(ctx, tool.Cmd{
-		Name: "rpm", Args: append(args, packages...),
+		Name: "rpm", Args: append(args, packages...), Stderr: &said,
 		// rpm takes the install time from it.
 		Env: []string{"SOURCE_DATE_EPOCH=" + strconv.FormatInt(t.Epoch.Unix(), 10)},
 	})
-	if err != nil {
-		return fmt.Errorf("unpack %d packages: %w", len(packages), err)
+	var failed *tool.Error
+	if errors.As(err, &failed) && failed.ExitCode() > 0 {
+		return &installError{cause: failed, said: complaints(said.String())}
 	}
-	return nil
+	return err
+}
+
+// installError is rpm's refusal with all of its reasons: with many packages there
+// are often more than the last few words tell.
+type installError struct {
+	cause *tool.Error
+	said  []string
+}
+
+func (e *installError) Error() string {
+	return fmt.Sprintf("rpm: %v: %s", e.cause.Err, strings.Join(e.said, "\n"))
+}
+
+func (e *installError) Unwrap() error { return e.cause }
+
+// complaints are the lines of rpm's that tell why, at most twenty.
+func complaints(text string) []string {
+	const most = 20
+	var lines []string
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(line), "error: "))
+		// Debian's rpm advises against itself.
+		if line == "" || strings.HasPrefix(line, "rpm: ") || strings.HasPrefix(line, "warning: ") {
+			continue
+		}
+		if len(lines) == most {
+			return append(lines, "...")
+		}
+		lines = append(lines, line)
+	}
+	return lines
 }
 
 // query asks the tree's rpm database with a query format.

@@ -14,23 +14,30 @@ import (
 // that people can be added to them. A tree without nss-altfiles keeps all in
 // /etc: nothing would find them elsewhere.
 func (t *Tree) splitUsers(keep []string) error {
-	module, err := filepath.Glob(filepath.Join(t.Root, "usr/lib*/libnss_altfiles.so.2"))
-	if err != nil || len(module) == 0 {
-		multiarch, _ := filepath.Glob(filepath.Join(t.Root, "usr/lib/*/libnss_altfiles.so.2"))
-		if len(multiarch) == 0 {
-			return err
-		}
+	if !t.hasAltfiles() {
+		return nil
 	}
-	for _, name := range []string{"passwd", "group"} {
-		if err := t.splitFile(name, keep); err != nil {
+	for _, kind := range []AccountKind{Users, Groups} {
+		if err := t.splitFile(kind, keep); err != nil {
 			return err
 		}
 	}
 	return t.useAltfiles()
 }
 
-func (t *Tree) splitFile(name string, keep []string) error {
-	etc, lib := filepath.Join(t.Root, "etc", name), filepath.Join(t.Root, "usr/lib", name)
+// hasAltfiles looks for the module where distributions keep theirs.
+func (t *Tree) hasAltfiles() bool {
+	for _, dir := range []string{"usr/lib*", "usr/lib/*-linux-gnu*"} {
+		found, err := filepath.Glob(filepath.Join(t.Root, dir, "libnss_altfiles.so.2"))
+		if err == nil && len(found) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *Tree) splitFile(kind AccountKind, keep []string) error {
+	etc, lib := filepath.Join(t.Root, "etc", kind.File()), filepath.Join(t.Root, "usr/lib", kind.File())
 	text, err := os.ReadFile(etc)
 	if os.IsNotExist(err) {
 		return nil
@@ -42,15 +49,15 @@ func (t *Tree) splitFile(name string, keep []string) error {
 	if err != nil && !os.IsNotExist(err) {
 		return err
 	}
-	stay, move := split(string(text), name == "group", keep)
-	if err := os.WriteFile(etc, []byte(stay), 0o644); err != nil {
+	stay, move := split(string(text), kind, keep)
+	if err := replaceFile(etc, []byte(stay), 0o644); err != nil {
 		return err
 	}
-	return os.WriteFile(lib, append(was, move...), 0o644)
+	return replaceFile(lib, append(was, move...), 0o644)
 }
 
-func split(text string, isGroup bool, keep []string) (stay, move string) {
-	for line := range strings.Lines(text) {
+func split(text string, kind AccountKind, keep []string) (stay, move string) {
+	for line := range strings.Lines(MergeAccounts(text)) {
 		f := strings.Split(strings.TrimRight(line, "\n"), ":")
 		if len(f) < 3 {
 			continue
@@ -60,7 +67,7 @@ func split(text string, isGroup bool, keep []string) (stay, move string) {
 			continue
 		}
 		move += line
-		if isGroup && slices.Contains(keep, f[0]) {
+		if kind == Groups && slices.Contains(keep, f[0]) {
 			stay += line
 		}
 	}
@@ -79,35 +86,53 @@ func (t *Tree) useAltfiles() error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(path, []byte(addAltfiles(string(text))), info.Mode().Perm())
+	return replaceFile(path, []byte(addAltfiles(string(text))), info.Mode().Perm())
 }
 
+// addAltfiles puts altfiles behind the word files, or at the end of a line that
+// lacks it, leaving the blanks of the line alone.
 func addAltfiles(text string) string {
 	var b strings.Builder
 	for line := range strings.Lines(text) {
-		database, _, _ := strings.Cut(line, ":")
-		if (database == "passwd" || database == "group") && !strings.Contains(line, "altfiles") {
+		database, sources, _ := strings.Cut(line, ":")
+		words := strings.Fields(sources)
+		switch {
+		case database != "passwd" && database != "group", slices.Contains(words, "altfiles"):
+		case slices.Contains(words, "files"):
 			line = strings.Replace(line, "files", "files altfiles", 1)
+		default:
+			line = strings.TrimRight(line, "\n") + " altfiles\n"
 		}
 		b.WriteString(line)
 	}
 	return b.String()
 }
 
-// Seed writes passwd and group before packages are unpacked, so that ids stay
-// the same from one build to the next. Empty text leaves a file alone.
-func (t *Tree) Seed(passwd, group string) error {
-	for name, text := range map[string]string{"passwd": passwd, "group": group} {
-		if text == "" {
-			continue
-		}
-		path := filepath.Join(t.Root, "etc", name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return err
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			return fmt.Errorf("seed %s: %w", name, err)
-		}
+// SeedAccounts puts the users or groups of text into /etc in place of those that
+// packages brought, before scripts add theirs, so that numbers stay the same from
+// one build to the next.
+func (t *Tree) SeedAccounts(kind AccountKind, text string) error {
+	path := filepath.Join(t.Root, "etc", kind.File())
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	if err := replaceFile(path, []byte(MergeAccounts(text)), 0o644); err != nil {
+		return fmt.Errorf("seed %s: %w", kind.File(), err)
 	}
 	return nil
+}
+
+// setHome lets useradd make homes where an OSTree system has them, whatever the
+// package says: /home is a link into /var.
+func (t *Tree) setHome() error {
+	return t.editFile("etc/default/useradd", func(text string) string {
+		var b strings.Builder
+		for line := range strings.Lines(text) {
+			if strings.HasPrefix(line, "HOME=") {
+				line = "HOME=/var/home\n"
+			}
+			b.WriteString(line)
+		}
+		return b.String()
+	})
 }

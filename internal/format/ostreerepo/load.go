@@ -220,7 +220,9 @@ func listXattrs(path string) ([]Xattr, error) {
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, Xattr{Name: name, Value: value})
+		if len(value) > 0 { // ostree does not see empty ones
+			list = append(list, Xattr{Name: name, Value: value})
+		}
 	}
 	return list, nil
 }

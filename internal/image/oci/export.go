@@ -61,7 +61,9 @@ func export(ctx context.Context, in ExportInput) ([]byte, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(scratch)
-	layers, err := t.writeLayers(ctx, scratch, in.Jobs, chunks)
+	earlier := openEarlier(in.PreviousArchive)
+	defer earlier.Close()
+	layers, err := t.writeLayers(ctx, scratch, in.Jobs, chunks, earlier)
 	if err != nil {
 		return nil, err
 	}
@@ -76,8 +78,9 @@ func export(ctx context.Context, in ExportInput) ([]byte, error) {
 }
 
 // writeLayers makes the layer of the commit and one of each chunk, in this
-// order, several at once, the biggest first.
-func (t *tree) writeLayers(ctx context.Context, dir string, jobs int, chunks []*chunk) ([]*layerFile, error) {
+// order, several at once, the biggest first. Those that an earlier archive has
+// are taken from there.
+func (t *tree) writeLayers(ctx context.Context, dir string, jobs int, chunks []*chunk, earlier *earlier) ([]*layerFile, error) {
 	layers := make([]*layerFile, 1+len(chunks))
 	order := make([]int, len(chunks))
 	for i := range order {
@@ -87,15 +90,19 @@ func (t *tree) writeLayers(ctx context.Context, dir string, jobs int, chunks []*
 
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(jobs)
-	write := func(at int, fill func(*ostreetar.Writer) error) {
+	write := func(at int, content string, fill func(*ostreetar.Writer) error) {
 		group.Go(func() (err error) {
+			if layers[at] = earlier.take(content); layers[at] != nil {
+				return nil
+			}
 			layers[at], err = writeLayer(filepath.Join(dir, strconv.Itoa(at)), jobs, fill)
 			return err
 		})
 	}
-	write(0, t.writeCommit)
+	write(0, "", t.writeCommit)
 	for _, i := range order {
-		write(1+i, func(w *ostreetar.Writer) error { return t.writeChunk(ctx, w, chunks[i]) })
+		c := chunks[i]
+		write(1+i, c.content(), func(w *ostreetar.Writer) error { return t.writeChunk(ctx, w, c) })
 	}
 	return layers, group.Wait()
 }
@@ -120,9 +127,11 @@ func (t *tree) describe(in ExportInput, platform v1.Platform, chunks []*chunk, l
 		desc := v1.Descriptor{MediaType: v1.MediaTypeImageLayerGzip, Digest: layer.digest, Size: layer.size}
 		history := t.title()
 		if i > 0 {
-			packages := chunks[i-1].packages
-			desc.Annotations = map[string]string{annotationComponents: strings.Join(packages, ",")}
-			history = title(packages)
+			c := chunks[i-1]
+			desc.Annotations = map[string]string{
+				annotationComponents: strings.Join(c.packages, ","), annotationContent: c.content(),
+			}
+			history = title(c.packages)
 		}
 		image.History = append(image.History, v1.History{Created: &created, CreatedBy: history})
 		m.Layers = append(m.Layers, desc)

@@ -23,12 +23,22 @@ const (
 	gzipBlock = 1 << 20
 )
 
-// layerFile is a finished layer in a scratch file.
+// layerFile is a finished layer, in a scratch file or in an earlier archive.
 type layerFile struct {
-	path   string
-	digest digest.Digest // of the compressed bytes
-	diffID digest.Digest // of the tar
-	size   int64         // compressed
+	path   string            // of the scratch file; empty: it is in blob
+	blob   *io.SectionReader // in the earlier archive
+	verify func() error      // holds blob against its digest
+	digest digest.Digest     // of the compressed bytes
+	diffID digest.Digest     // of the tar
+	size   int64             // compressed
+}
+
+// open gives the compressed bytes.
+func (l *layerFile) open() (io.ReadCloser, error) {
+	if l.path != "" {
+		return os.Open(l.path)
+	}
+	return io.NopCloser(io.NewSectionReader(l.blob, 0, l.size)), nil
 }
 
 // writeLayer writes a compressed layer with what fill puts into it.

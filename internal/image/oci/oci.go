@@ -14,7 +14,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -74,6 +73,10 @@ type ExportInput struct {
 	// Previous is the manifest of the build before, or nil. With it packages
 	// stay in the layers they were in.
 	Previous []byte
+	// PreviousArchive is the path of that build's archive, from which layers
+	// are taken over whose content is still the same; empty, or a path without
+	// a file: all are made.
+	PreviousArchive string
 
 	// Jobs is how many layers are made at once; 0: as many as there are
 	// processors. It has no influence on the bytes.
@@ -150,24 +153,25 @@ func writeArchive(w io.Writer, config, manifest []byte, platform v1.Platform, la
 			continue
 		}
 		written[layer.digest] = true
-		if err := appendFile(t, blobPath(layer.digest), layer.path, layer.size); err != nil {
+		if err := appendLayer(t, layer); err != nil {
 			return err
 		}
 	}
 	return t.Close()
 }
 
-func appendFile(t *tar.Writer, name, path string, size int64) error {
-	f, err := os.Open(path)
+func appendLayer(t *tar.Writer, layer *layerFile) error {
+	r, err := layer.open()
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	if err := t.WriteHeader(archiveMember(name, tar.TypeReg, 0o644, size)); err != nil {
+	defer r.Close()
+	if err := t.WriteHeader(archiveMember(blobPath(layer.digest), tar.TypeReg, 0o644, layer.size)); err != nil {
 		return err
 	}
-	if n, err := io.CopyBuffer(struct{ io.Writer }{t}, struct{ io.Reader }{f}, make([]byte, 1<<20)); err != nil || n != size {
-		return fmt.Errorf("copy layer: %d of %d bytes: %w", n, size, err)
+	n, err := io.CopyBuffer(struct{ io.Writer }{t}, struct{ io.Reader }{r}, make([]byte, 1<<20))
+	if err != nil || n != layer.size {
+		return fmt.Errorf("copy layer: %d of %d bytes: %w", n, layer.size, err)
 	}
 	return nil
 }

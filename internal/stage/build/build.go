@@ -6,10 +6,8 @@ package build
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"github.com/nestos/nosa-actions/internal/configrepo"
@@ -25,8 +23,16 @@ import (
 type Options struct {
 	Force      bool   // compose even if nothing has changed
 	ForceImage bool   // a new build id even if the images would be the same
-	Version    string // of the commit; empty: from automatic-version-prefix
-	Parent     string // checksum of the commit's parent; empty: none
+	Strict     bool   // only packages that a lockfile names
+	Version    string // of the commit; empty: that of the config, or the next one
+	Parent     string // checksum of the commit's parent; empty: that of ParentBuild
+	// ParentBuild is the id of the build that the new one comes after, such as
+	// the last release; empty: the commit has no parent, and the newest build
+	// stands in where builds are compared.
+	ParentBuild string
+	// PrepareOnly ends the run before the compose, when all input has been read
+	// and checked.
+	PrepareOnly bool
 	// DelayMetaMerge lets later stages write beside meta.json; see workdir.
 	DelayMetaMerge bool
 	// SkipConfigArchive leaves the copy of the config out of the build.
@@ -35,8 +41,9 @@ type Options struct {
 
 // Result says what came of it.
 type Result struct {
-	Build   workdir.Build
-	Changed bool // false: the newest build still holds
+	Build    workdir.Build
+	Changed  bool // false: the newest build still holds
+	Prepared bool // there is no build: only that was wanted
 }
 
 // session is one run: what was read before the first decision.
@@ -47,33 +54,36 @@ type session struct {
 	opt    Options
 	config *configrepo.Config
 	git    *gitinfo.Info // of the config; nil if it is no git repository
+	repos  *gitinfo.Info // of src/yumrepos, likewise
 	repo   *ostree.Repo
-	now    time.Time
-	tmp    string // tmp/build
+	now    time.Time // of the build; see also commitTime
+	tmp    string    // tmp/build
 
 	fetched   *rpmrepo.Fetched
 	overlays  []layer
 	imageJSON []byte
 	imageSum  string
 
-	previous     *workdir.Build // newest build, or nil
-	previousMeta *workdir.Meta
+	previous *known // newest build, or nil
+	parent   *known // build that the new one comes after, if one was named
 }
 
 // Run makes a build, unless nothing has changed since the newest one.
 func Run(ctx context.Context, r tool.Runner, log *progress.Log, dir *workdir.Dir, o Options) (*Result, error) {
-	s := &session{run: r, log: log, dir: dir, opt: o, now: now()}
+	s := &session{run: r, log: log, dir: dir, opt: o, now: time.Now().UTC()}
 	if err := s.prepare(ctx); err != nil {
 		return nil, err
+	}
+	if o.PrepareOnly {
+		return &Result{Prepared: true}, nil
 	}
 	commit, err := s.compose(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if !commit.fresh && !o.ForceImage && s.previous != nil &&
-		s.previousMeta.ImageInputChecksum == workdir.ImageInputChecksum(commit.Checksum, s.imageSum) {
+	if !commit.fresh && !o.ForceImage && s.sameImages(commit) {
 		log.Notef("No changes in image inputs.")
-		return &Result{Build: *s.previous}, nil
+		return &Result{Build: s.previous.build}, nil
 	}
 	build, err := s.record(ctx, commit)
 	if err != nil {
@@ -82,14 +92,11 @@ func Run(ctx context.Context, r tool.Runner, log *progress.Log, dir *workdir.Dir
 	return &Result{Build: build, Changed: true}, s.repo.Prune(ctx, 2)
 }
 
-// now is the time that goes into the build; SOURCE_DATE_EPOCH stands in for the
-// clock where someone wants the same bytes again
-// (https://reproducible-builds.org/specs/source-date-epoch).
-func now() time.Time {
-	if seconds, err := strconv.ParseInt(os.Getenv("SOURCE_DATE_EPOCH"), 10, 64); err == nil {
-		return time.Unix(seconds, 0).UTC()
-	}
-	return time.Now().UTC().Truncate(time.Second)
+// sameImages tells whether the images of the commit would be those of the newest
+// build.
+func (s *session) sameImages(c *commit) bool {
+	return s.previous != nil &&
+		s.previous.meta.ImageInputChecksum == workdir.ImageInputChecksum(c.Checksum, s.imageSum)
 }
 
 // prepare reads all inputs and refuses what cannot become a build.
@@ -110,19 +117,16 @@ func (s *session) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.loadFetched(); err != nil {
-		return err
-	}
-	switch git, err := gitinfo.Read(ctx, s.run, s.config.Dir); {
-	case err == nil:
-		s.git = &git
-	case !errors.Is(err, gitinfo.ErrNoRepo):
-		return err
-	}
 	if s.tmp, err = s.dir.BeginBuild(""); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(s.scratch(), 0o755); err != nil {
+		return err
+	}
+	if err := s.loadFetched(ctx); err != nil {
+		return err
+	}
+	if err := s.readGit(ctx); err != nil {
 		return err
 	}
 	if s.imageJSON, s.imageSum, err = s.config.ImageJSON(); err != nil {
@@ -131,61 +135,31 @@ func (s *session) prepare(ctx context.Context) error {
 	if s.repo, err = ostree.OpenCache(ctx, s.run, filepath.Join(s.dir.Tmp(), "repo"), s.dir.Transient()); err != nil {
 		return err
 	}
-	if err := s.loadPrevious(ctx); err != nil {
+	if err := s.loadBuilds(ctx); err != nil {
 		return err
 	}
 	return s.commitOverlays(ctx)
 }
 
-// loadFetched reads what fetch left and makes sure that it is what the config
-// asks for now.
-func (s *session) loadFetched() error {
-	fetched, err := rpmrepo.Cache(s.dir.Cache()).Load()
-	if errors.Is(err, rpmrepo.ErrNotFetched) {
-		return errors.New("must fetch before building; run nosa fetch")
+// loadFetched finds the packages: what fetch left, as the config asks for it now,
+// with the developer's overrides.
+func (s *session) loadFetched(ctx context.Context) error {
+	scratch := filepath.Join(s.scratch(), "packages")
+	if err := os.Mkdir(scratch, 0o755); err != nil {
+		return err
 	}
+	defer os.RemoveAll(scratch)
+	var err error
+	s.fetched, err = s.config.Packages(ctx, s.run, configrepo.Compose{
+		Cache: rpmrepo.Cache(s.dir.Cache()), Overrides: filepath.Join(s.dir.Overrides(), "rpm"), Scratch: scratch,
+		Strict: s.opt.Strict,
+	})
 	if err != nil {
 		return err
 	}
-	digest, err := s.config.PackagesDigest()
-	if err != nil {
-		return err
+	for _, warning := range s.fetched.Warnings {
+		s.log.Notef("warning: %s", warning)
 	}
-	if digest != fetched.PackagesDigest {
-		return errors.New("the packages of the manifest have changed since the last fetch; run nosa fetch")
-	}
-	overrides, err := filepath.Glob(filepath.Join(s.dir.Overrides(), "rpm", "*.rpm"))
-	if err != nil {
-		return err
-	}
-	if len(overrides) > 0 {
-		return fmt.Errorf("%s holds packages, which this version does not build with yet; remove them", filepath.Dir(overrides[0]))
-	}
-	s.fetched = fetched
-	return nil
-}
-
-// loadPrevious finds the build to compare with. One whose directory is gone does
-// not count.
-func (s *session) loadPrevious(ctx context.Context) error {
-	build, err := s.dir.Latest()
-	if errors.Is(err, workdir.ErrNoBuild) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	meta, err := build.Meta()
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if err := s.ensureCommit(ctx, build, meta); err != nil {
-		return err
-	}
-	s.previous, s.previousMeta = &build, meta
 	return nil
 }
 

@@ -44,9 +44,8 @@ func (s *session) commitOverlays(ctx context.Context) error {
 	if err := s.commitImageJSON(ctx, scratch); err != nil {
 		return err
 	}
-	overrides := filepath.Join(s.dir.Overrides(), "rootfs")
-	if s.overridesActive() {
-		if err := s.commitOverlay(ctx, overrides, overrideLayer, scratch); err != nil {
+	if s.hasOverrideFiles() {
+		if err := s.commitOverlay(ctx, s.overrideFiles(), overrideLayer, scratch); err != nil {
 			return err
 		}
 	}
@@ -54,9 +53,12 @@ func (s *session) commitOverlays(ctx context.Context) error {
 	return os.RemoveAll(scratch)
 }
 
-// overridesActive tells whether a developer's own files go into the tree.
-func (s *session) overridesActive() bool {
-	entries, err := os.ReadDir(filepath.Join(s.dir.Overrides(), "rootfs"))
+// overrideFiles is the directory of a developer's own files, laid over the tree
+// last.
+func (s *session) overrideFiles() string { return filepath.Join(s.dir.Overrides(), "rootfs") }
+
+func (s *session) hasOverrideFiles() bool {
+	entries, err := os.ReadDir(s.overrideFiles())
 	return err == nil && len(entries) > 0
 }
 
@@ -113,7 +115,7 @@ func (s *session) layers(ctx context.Context) (layers, overrides []layer, err er
 		}
 		overrides = append(overrides, l)
 	}
-	if s.overridesActive() {
+	if s.hasOverrideFiles() {
 		l, err := s.layer(ctx, overrideLayer)
 		if err != nil {
 			return nil, nil, err
@@ -132,7 +134,7 @@ func (s *session) layer(ctx context.Context, ref string) (layer, error) {
 	if commit == "" || (!made && filepath.Dir(ref) == "overlay") {
 		return layer{}, fmt.Errorf("layer %q does not exist; overlay/NAME is made of the directory overlay.d/NAME", ref)
 	}
-	shown, err := s.repo.Show(ctx, commit)
+	shown, err := s.repo.Show(commit)
 	if err != nil {
 		return layer{}, err
 	}

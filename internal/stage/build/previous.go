@@ -2,111 +2,133 @@ package build
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
-	"slices"
-	"strings"
+	"path/filepath"
 
-	rpmversion "github.com/knqyf263/go-rpm-version"
-
+	"github.com/nestos/nosa-actions/internal/gitinfo"
 	"github.com/nestos/nosa-actions/internal/image/oci"
-	"github.com/nestos/nosa-actions/internal/lock"
+	"github.com/nestos/nosa-actions/internal/ostree"
 	"github.com/nestos/nosa-actions/internal/workdir"
 )
 
-// ensureCommit makes sure that the repository, which may have been thrown away,
-// holds the commit of a build.
-func (s *session) ensureCommit(ctx context.Context, build workdir.Build, meta *workdir.Meta) error {
-	if !s.repo.Has(meta.OSTreeCommit) || s.repo.IsPartial(meta.OSTreeCommit) {
-		step := s.log.Step("import the commit of build %s", build.ID)
-		defer step.Stop()
-		if _, err := oci.Import(ctx, s.run, build.Path(meta.Images["ostree"].Path), s.repo.Path); err != nil {
-			return fmt.Errorf("import the commit of build %s: %w", build.ID, err)
-		}
-		step.Done("")
-	}
-	return s.repo.SetRef(ctx, build.ID, meta.OSTreeCommit)
+// known is a build that was made before, and its commit.
+type known struct {
+	build  workdir.Build
+	meta   *workdir.Meta
+	commit *ostree.Commit
 }
 
-// packageDiff compares the packages with those of the previous build. A change
-// is [name, type, details] with the types of rpm-ostree: 0 added, 1 removed, 2
-// upgraded, 3 downgraded.
-func (s *session) packageDiff() ([][3]any, error) {
-	name := "manifest-lock.generated." + s.dir.Arch.RPM + ".json"
-	before, err := lock.Load(s.previous.Path(name))
-	if os.IsNotExist(err) {
-		return nil, nil
+// loadBuilds finds the builds to compare with. A newest build whose directory is
+// gone does not count; a parent that was named must be here.
+func (s *session) loadBuilds(ctx context.Context) error {
+	build, err := s.dir.Latest()
+	if err == nil {
+		s.previous, err = s.known(ctx, build)
 	}
+	if err != nil && !errors.Is(err, workdir.ErrNoBuild) {
+		return err
+	}
+	if s.previous != nil {
+		s.log.Notef("previous build: %s", s.previous.build.ID)
+		if err := s.adoptRef(ctx); err != nil {
+			return err
+		}
+	}
+	if s.opt.ParentBuild == "" {
+		return nil
+	}
+	if build, err = s.dir.Build(s.opt.ParentBuild); err != nil {
+		return fmt.Errorf("--parent-build: %w", err)
+	}
+	s.parent, err = s.known(ctx, build)
+	return err
+}
+
+// known reads a build and makes sure that the repository, which may have been
+// thrown away, knows its commit. The content is not needed.
+func (s *session) known(ctx context.Context, build workdir.Build) (*known, error) {
+	meta, err := build.Meta()
 	if err != nil {
 		return nil, err
 	}
-	after, err := s.fetched.Lockfile()
-	if err != nil {
+	if !s.repo.Has(meta.OSTreeCommit) {
+		if err := s.bringCommit(ctx, build, meta); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.repo.SetRef(build.ID, meta.OSTreeCommit); err != nil {
 		return nil, err
 	}
-	return diff(before, after)
+	commit, err := s.repo.Show(meta.OSTreeCommit)
+	return &known{build: build, meta: meta, commit: commit}, err
 }
 
-func diff(before, after *lock.File) ([][3]any, error) {
-	names := map[string]bool{}
-	for _, file := range []*lock.File{before, after} {
-		for name := range file.Packages {
-			names[name] = true
-		}
+// bringCommit puts a build's commit object into the repository; one without the
+// file for it has it in its archive.
+func (s *session) bringCommit(ctx context.Context, build workdir.Build, meta *workdir.Meta) error {
+	object, err := os.ReadFile(build.Path("ostree-commit-object"))
+	if errors.Is(err, os.ErrNotExist) {
+		return s.restore(ctx, &known{build: build, meta: meta})
 	}
-	changes := [][3]any{}
-	for _, name := range sortedKeys(names) {
-		old, had := before.Packages[name]
-		now, has := after.Packages[name]
-		if had && has && old.EVRA == now.EVRA {
-			continue
-		}
-		details := map[string]any{}
-		kind := 2
-		for key, p := range map[string]lock.Package{"PreviousPackage": old, "NewPackage": now} {
-			if p.EVRA == "" {
-				continue
-			}
-			row, err := packageRow(name, p)
-			if err != nil {
-				return nil, err
-			}
-			details[key] = row
-		}
-		switch {
-		case !had:
-			kind = 0
-		case !has:
-			kind = 1
-		case rpmversion.NewVersion(evr(now)).LessThan(rpmversion.NewVersion(evr(old))):
-			kind = 3
-		}
-		changes = append(changes, [3]any{name, kind, details})
-	}
-	return changes, nil
-}
-
-// packageRow is [name, version, arch], the epoch left out when 0.
-func packageRow(name string, p lock.Package) ([3]string, error) {
-	exact, err := p.Exact()
 	if err != nil {
-		return [3]string{}, err
+		return err
 	}
-	a := exact.Arch
-	exact.Arch = ""
-	return [3]string{name, exact.String(), a}, nil
+	sum, err := s.repo.AddPartial(object)
+	if err == nil && sum != meta.OSTreeCommit {
+		err = fmt.Errorf("its commit object is that of %s, the metadata names %s", sum, meta.OSTreeCommit)
+	}
+	if err != nil {
+		return fmt.Errorf("commit of build %s: %w", build.ID, err)
+	}
+	return nil
 }
 
-func evr(p lock.Package) string {
-	at := strings.LastIndexByte(p.EVRA, '.')
-	return p.EVRA[:max(at, 0)]
+// restore makes sure that the content of a build's commit is in the repository.
+func (s *session) restore(ctx context.Context, k *known) error {
+	return oci.Restore(ctx, s.run, s.log, s.repo, oci.Archived{
+		Build: k.build.ID, Commit: k.meta.OSTreeCommit, Archive: k.build.Path(k.meta.Images["ostree"].Path),
+	})
 }
 
-func sortedKeys(set map[string]bool) []string {
-	keys := make([]string, 0, len(set))
-	for key := range set {
-		keys = append(keys, key)
+// adoptRef lets the config's ref name the newest build's commit, if it names
+// none yet, or if the build was made for another ref.
+func (s *session) adoptRef(ctx context.Context) error {
+	ref := s.config.Manifest.Ref
+	if ref == "" {
+		return nil
 	}
-	slices.Sort(keys)
-	return keys
+	at, err := s.repo.Resolve(ctx, ref)
+	if err != nil {
+		return err
+	}
+	if at != "" && s.previous.meta.Ref == ref {
+		return nil
+	}
+	return s.repo.SetRef(ref, s.previous.commit.Checksum)
 }
+
+// readGit reads the state of the checkouts that the build is made from.
+func (s *session) readGit(ctx context.Context) error {
+	for dir, info := range map[string]**gitinfo.Info{s.config.Dir: &s.git, s.yumRepos(): &s.repos} {
+		git, err := gitinfo.Read(ctx, s.run, dir)
+		if err == nil {
+			*info = &git
+		} else if !errors.Is(err, gitinfo.ErrNoRepo) && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	if s.git != nil {
+		note := ""
+		if s.git.Dirty {
+			note = ", with changes that are not committed"
+		}
+		s.log.Notef("config: %s%s", s.git.Describe, note)
+	}
+	return nil
+}
+
+// yumRepos is the directory of a second repository with .repo files, which may
+// be missing.
+func (s *session) yumRepos() string { return filepath.Join(s.dir.Path, "src", "yumrepos") }

@@ -2,7 +2,6 @@ package build
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,54 +12,62 @@ import (
 	"github.com/nestos/nosa-actions/internal/rootfs"
 )
 
-// fill makes the unpacked packages into the tree of the commit.
-func (s *session) fill(ctx context.Context, tree *rootfs.Tree, c *commit, layers, overrides []layer, version string) error {
-	var err error
-	if c.packages, err = tree.Packages(ctx); err != nil {
-		return err
-	}
-	if c.owned, err = tree.Files(ctx); err != nil {
-		return err
-	}
+// fill makes the unpacked packages into the tree of the commit. It returns the
+// version of the kernel; empty: none.
+func (s *session) fill(ctx context.Context, tree *rootfs.Tree, layers, overrides []layer, version string) (kernel string, err error) {
 	m := s.config.Manifest
-	if m.SELinux && !tree.HasPolicy() {
-		return errors.New("the tree has no SELinux policy; add one to the packages, or say selinux: false in the manifest")
-	}
 	live, err := s.openLog()
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer live.Close()
-	steps := []struct {
-		name string
-		do   func() error
-	}{
+	steps := []fillStep{
+		{"seed users and groups", func() error { return s.seedAccounts(ctx, tree) }},
 		{"remove files of packages", func() error { return tree.RemoveFromPackages(ctx, removals(m)) }},
 		{"lay overlays over the packages", func() error { return s.lay(ctx, tree, layers, false) }},
 		{"lay overrides over the packages", func() error { return s.lay(ctx, tree, overrides, true) }},
-		{"run scriptlets", func() error { _, err := tree.Scriptlets(ctx, live, s.scratch()); return err }},
+		{"move state below /usr", tree.PlaceState},
+		{"run scriptlets", func() error {
+			_, err := tree.Scriptlets(ctx, rootfs.ScriptOptions{Live: live, Scratch: s.scratch(), Langs: m.InstallLangs})
+			return err
+		}},
 		{"apply the manifest", func() error { return s.edit(tree, version) }},
 		{"run postprocess scripts", func() error { return s.postprocess(ctx, tree, live) }},
 	}
+	if m.SELinux {
+		steps = append(steps, fillStep{"build the SELinux policy", func() error { return tree.BuildPolicy(ctx, live) }})
+	}
 	for _, step := range steps {
 		if err := s.step(step.name, step.do); err != nil {
-			return fmt.Errorf("%w; see %s", err, s.logPath())
+			return "", fmt.Errorf("%w; see %s", err, s.logPath())
 		}
 	}
 	if !m.Container {
-		if err := s.kernel(ctx, tree, c, live); err != nil {
-			return fmt.Errorf("%w; see %s", err, s.logPath())
+		if kernel, err = s.kernel(ctx, tree, version, live); err != nil {
+			return "", fmt.Errorf("%w; see %s", err, s.logPath())
 		}
 	}
-	if err := s.writeTreefile(tree); err != nil {
-		return err
+	if m.Rpmdb != manifest.RpmdbHost {
+		if err := tree.RewriteDatabase(ctx, s.scratch()); err != nil {
+			return "", err
+		}
 	}
-	return s.step("finalize the tree", func() error {
+	err = s.step("finalize the tree", func() error {
 		return tree.Finalize(rootfs.FinalOptions{
 			TmpIsDir: m.TmpIsDir, MachineIDCompat: m.MachineIDCompat,
 			EtcGroupMembers: m.EtcGroupMembers, OptUsrlocal: m.OptUsrlocal,
+			RefuseDevices: !m.IgnoreDevices,
 		})
 	})
+	if err != nil {
+		return "", err
+	}
+	return kernel, s.step("check users and groups", func() error { return s.checkAccounts(ctx, tree) })
+}
+
+type fillStep struct {
+	name string
+	do   func() error
 }
 
 func (s *session) step(name string, do func() error) error {
@@ -78,9 +85,10 @@ func (s *session) logPath() string { return filepath.Join(s.dir.Tmp(), "compose.
 
 func (s *session) openLog() (io.WriteCloser, error) { return os.Create(s.logPath()) }
 
-// lay puts layers over the tree.
+// lay puts layers over the tree. They move from a directory in it, since the
+// tree may be a file system of its own.
 func (s *session) lay(ctx context.Context, tree *rootfs.Tree, layers []layer, overwrite bool) error {
-	scratch := filepath.Join(s.scratch(), "layer")
+	scratch := filepath.Join(tree.Root, ".nosa-layer")
 	for _, l := range layers {
 		if err := s.repo.Checkout(ctx, l.commit, scratch); err != nil {
 			return fmt.Errorf("layer %s: %w", l.ref, err)
@@ -105,6 +113,9 @@ func (s *session) edit(tree *rootfs.Tree, version string) error {
 		if err := tree.SetDefaultTarget(m.DefaultTarget); err != nil {
 			return err
 		}
+	}
+	if err := s.writeTreefile(tree); err != nil {
+		return err
 	}
 	if m.MutateOSRelease != "" {
 		if err := tree.MutateOSRelease(m.MutateOSRelease, version); err != nil {
@@ -134,21 +145,38 @@ func (s *session) postprocess(ctx context.Context, tree *rootfs.Tree, live io.Wr
 	return tree.Postprocess(ctx, scripts, external, live)
 }
 
-func (s *session) kernel(ctx context.Context, tree *rootfs.Tree, c *commit, live io.Writer) error {
+// kernel puts the kernel into its place and returns its version.
+func (s *session) kernel(ctx context.Context, tree *rootfs.Tree, osVersion string, live io.Writer) (string, error) {
 	m := s.config.Manifest
-	o := rootfs.KernelOptions{
-		DracutArgs: m.InitramfsArgs, NoInitramfs: m.NoInitramfs, KeepBootCopies: m.BootLocation == manifest.BootNew,
+	version, err := tree.PlaceKernel(rootfs.KernelOptions{KeepBootCopies: m.BootLocation == manifest.BootNew})
+	if err != nil {
+		return "", err
 	}
-	var err error
-	if c.kernel, err = tree.PlaceKernel(o); err != nil {
-		return err
+	if err := tree.Depmod(ctx, version); err != nil {
+		return "", err
 	}
-	if err := tree.Depmod(ctx, c.kernel); err != nil {
-		return err
+	if m.NoInitramfs {
+		return version, nil
 	}
-	return s.step("make the initramfs of kernel "+c.kernel, func() error {
-		return tree.Initramfs(ctx, c.kernel, o, live)
+	return version, s.initramfs(ctx, tree, version, osVersion, live)
+}
+
+func (s *session) initramfs(ctx context.Context, tree *rootfs.Tree, kernel, osVersion string, live io.Writer) error {
+	step := s.log.Step("make the initramfs of kernel %s", kernel)
+	defer step.Stop()
+	reused, err := tree.Initramfs(ctx, kernel, rootfs.InitramfsOptions{
+		DracutArgs: s.config.Manifest.InitramfsArgs, OSVersion: osVersion,
+		Scratch: s.scratch(), Kept: filepath.Join(s.dir.Tmp(), "initramfs"), Live: live,
 	})
+	if err != nil {
+		return err
+	}
+	if reused {
+		step.Done("taken over, nothing that it is made of has changed")
+	} else {
+		step.Done("")
+	}
+	return nil
 }
 
 // writeTreefile leaves the flattened manifest in the tree.

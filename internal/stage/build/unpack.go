@@ -14,8 +14,8 @@ import (
 	"github.com/nestos/nosa-actions/internal/rpmrepo"
 )
 
-// unpacked gives a fresh copy of the tree of unpacked packages. The original is
-// kept for as long as the packages stay the same.
+// unpacked gives a tree of the unpacked packages to change and to close. The
+// original is kept for as long as the packages stay the same.
 func (s *session) unpacked(ctx context.Context) (*rootfs.Tree, error) {
 	packages := rpmrepo.Cache(s.dir.Cache()).Packages()
 	step := s.log.Step("verify %d packages", len(s.fetched.Packages))
@@ -35,15 +35,24 @@ func (s *session) unpacked(ctx context.Context) (*rootfs.Tree, error) {
 		}
 		step.Done("")
 	}
+	root := filepath.Join(s.scratch(), "rootfs")
+	if s.shared() {
+		return original.Overlay(ctx, root)
+	}
 	step = s.log.Step("copy the unpacked packages")
 	defer step.Stop()
-	tree, err := original.Clone(ctx, filepath.Join(s.scratch(), "rootfs"))
+	tree, err := original.Copy(ctx, root)
 	if err != nil {
 		return nil, err
 	}
 	step.Done("")
 	return tree, nil
 }
+
+// shared tells whether the unpacked packages, the trees made of them and the
+// repository share files. Labels of SELinux are part of a file, and differ from
+// one policy to the next.
+func (s *session) shared() bool { return !s.config.Manifest.SELinux }
 
 // unpack makes the original in place of any older one.
 func (s *session) unpack(ctx context.Context, kept string, original *rootfs.Tree, packages string) error {
@@ -52,38 +61,22 @@ func (s *session) unpack(ctx context.Context, kept string, original *rootfs.Tree
 	}
 	m := s.config.Manifest
 	half := &rootfs.Tree{Root: original.Root + ".half", Run: s.run, Epoch: original.Epoch}
-	if err := s.seed(half); err != nil {
-		return err
-	}
 	paths := make([]string, len(s.fetched.Packages))
 	for i, p := range s.fetched.Packages {
 		paths[i] = filepath.Join(packages, p.File)
 	}
-	err := half.Unpack(ctx, paths, rootfs.UnpackOptions{NoDocs: !m.Documentation, Langs: m.InstallLangs})
+	err := half.Unpack(ctx, paths, rootfs.UnpackOptions{
+		NoDocs: !m.Documentation, Langs: m.InstallLangs, UsrLocal: m.OptUsrlocal != manifest.OptVar,
+	})
 	if err != nil {
 		return err
 	}
+	if s.shared() {
+		if err := s.repo.Adopt(ctx, half.Root); err != nil {
+			return err
+		}
+	}
 	return os.Rename(half.Root, original.Root)
-}
-
-// seed writes the passwd and group that the config prescribes.
-func (s *session) seed(tree *rootfs.Tree) error {
-	m := s.config.Manifest
-	if !m.PreservePasswd {
-		return nil
-	}
-	var texts [2]string
-	for i, check := range []manifest.Check{m.CheckPasswd, m.CheckGroups} {
-		if check.Type != manifest.CheckFile {
-			continue
-		}
-		content, err := check.File.Read()
-		if err != nil {
-			return fmt.Errorf("%s: %w", check.File.Pos, err)
-		}
-		texts[i] = string(content)
-	}
-	return tree.Seed(texts[0], texts[1])
 }
 
 // epoch stands for the time of the compose inside the tree. It depends on the
@@ -100,13 +93,7 @@ func (s *session) epoch() time.Time {
 func (s *session) unpackKey() string {
 	m := s.config.Manifest
 	h := sha256.New()
-	fmt.Fprintf(h, "docs=%t langs=%q seed=%t epoch=%d\n", m.Documentation, m.InstallLangs, m.PreservePasswd, s.epoch().Unix())
-	for _, check := range []manifest.Check{m.CheckPasswd, m.CheckGroups} {
-		if check.Type == manifest.CheckFile {
-			content, _ := check.File.Read() // unpack reports what cannot be read
-			fmt.Fprintf(h, "%d %s\n", len(content), content)
-		}
-	}
+	fmt.Fprintf(h, "shared=%t docs=%t langs=%q opt-usrlocal=%s epoch=%d\n", s.shared(), m.Documentation, m.InstallLangs, m.OptUsrlocal, s.epoch().Unix())
 	for _, p := range s.fetched.Packages {
 		fmt.Fprintln(h, p.NEVRA(), p.Checksum)
 	}
