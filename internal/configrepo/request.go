@@ -24,7 +24,7 @@ func (c *Config) Request(locks *lock.File, strict bool) (rpmrepo.Request, error)
 	}
 	m := c.Manifest
 	req := rpmrepo.Request{
-		Repos: c.Repos, Enable: repos, BaseArch: c.Arch.RPM, Release: m.Releasever,
+		Repos: c.Repos, Enable: repos, BaseArch: c.Arch.RPM, Release: m.Releasever, Vars: m.RepoVars, Platform: m.PlatformModule,
 		Recommend: m.Recommends, Strict: strict, Locks: map[string]rpmrepo.Lock{},
 	}
 	for _, p := range m.Packages {
@@ -69,7 +69,7 @@ func (c *Config) PackagesDigest() (string, error) {
 	m := c.Manifest
 	text, err := json.Marshal([]any{
 		names(m.Packages), repoPackages(m), names(m.ExcludePackages), m.Recommends,
-		m.Releasever, values(m.Repos), values(m.LockfileRepos), c.Arch.RPM,
+		m.Releasever, m.RepoVars, m.PlatformModule, values(m.Repos), values(m.LockfileRepos), c.Arch.RPM,
 	})
 	if err != nil {
 		return "", err

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -148,7 +149,7 @@ func (m *Manifest) check(found *diag.List) {
 	}
 	m.checkExcluded(found)
 	m.checkVersion(found)
-	m.deprecations(found)
+	m.doubts(found)
 }
 
 // checkExcluded refuses to hide a package and ask for it by the same name. That
@@ -180,7 +181,26 @@ func unresolved(s string) string {
 	return ""
 }
 
-func (m *Manifest) deprecations(found *diag.List) {
+// ineffective are keys of the format that this program reads and has no use for,
+// by the value, if any, that asks for nothing.
+var ineffective = map[string]string{
+	"cliwrap":          "false",
+	"cliwrap-binaries": "",
+	"gpg-key":          "",
+	"ima":              "false",
+	"rpmdb-normalize":  "false",
+	"sysusers":         "compose-auto",
+}
+
+func (m *Manifest) doubts(found *diag.List) {
+	for _, key := range slices.Sorted(maps.Keys(ineffective)) {
+		if n, ok := m.tree[key]; ok && (n.Text == "" || n.Text != ineffective[key]) {
+			found.Warnf(n.Pos, "%s: has no effect here; see docs/compatibility.md", key)
+		}
+	}
+	if n, ok := m.tree["repo-metadata"]; ok && n.Text == "detached" {
+		found.Warnf(n.Pos, "repo-metadata: detached is taken for inline")
+	}
 	if n, ok := m.tree["boot-location"]; ok && m.BootLocation != BootModules {
 		found.Warnf(n.Pos, "boot-location: %s is deprecated; use %s", m.BootLocation, BootModules)
 	}

@@ -32,7 +32,6 @@ func (m *Manifest) fillIdentity(t tree) {
 	m.Metadata = t.freeMap("metadata")
 	m.AddCommitMetadata = t.freeMap("add-commit-metadata")
 	m.ContainerCmd = t.texts("container-cmd")
-	m.GPGKey = t.text("gpg-key", "")
 }
 
 func (m *Manifest) fillPackages(t tree) {
@@ -49,7 +48,6 @@ func (m *Manifest) fillPackages(t tree) {
 	m.Documentation = t.bool("documentation", true)
 	m.InstallLangs = t.texts("install-langs")
 	m.RepoMetadata = t.text("repo-metadata", "inline")
-	m.AdvisoriesMetadata = t.text("advisories-metadata", "inline")
 	for _, f := range t["repovars"].Fields {
 		if m.RepoVars == nil {
 			m.RepoVars = map[string]string{}
@@ -93,10 +91,7 @@ func (m *Manifest) fillContent(t tree, found *diag.List) {
 	m.MachineIDCompat = t.bool("machineid-compat", true)
 	m.ReadonlyExecutables = t.bool("readonly-executables", false)
 	m.IgnoreDevices = t.bool("ignore-devices", true)
-	m.Sysusers = t.text("sysusers", "")
 	m.PlatformModule = t.text("platform-module", "")
-	m.Cliwrap = t.bool("cliwrap", false)
-	m.CliwrapBinaries = t.texts("cliwrap-binaries")
 }
 
 func (m *Manifest) fillAccounts(t tree, found *diag.List) {
@@ -119,15 +114,10 @@ func (m *Manifest) fillBoot(t tree) {
 	m.InitramfsArgs = t.texts("initramfs-args")
 	m.Container = t.bool("container", false)
 	m.SELinux = t.bool("selinux", true)
-	if t["selinux-label-version"].Text == "1" {
-		m.SELinuxLabelVersion = 1
-	}
-	m.IMA = t.bool("ima", false)
 	m.Rpmdb = RpmdbTarget
 	if t.text("rpmdb", "") == RpmdbHost {
 		m.Rpmdb = RpmdbHost
 	}
-	m.RpmdbNormalize = t.bool("rpmdb-normalize", false)
 }
 
 func (t tree) text(key, otherwise string) string {

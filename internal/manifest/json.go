@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"os"
 	"slices"
 )
 
@@ -57,6 +58,13 @@ func (m *Manifest) Digest() (string, error) {
 			return "", fmt.Errorf("%s: %w", e.Pos, err)
 		}
 		add(content)
+	}
+	for _, f := range m.AddFiles {
+		info, err := os.Stat(f.Source.Path) // its mode becomes that of the file in the tree
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", f.Source.Pos, err)
+		}
+		add([]byte(info.Mode().String()))
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
 }

@@ -64,7 +64,7 @@ func TestDefaults(t *testing.T) {
 	write(t, map[string]string{"m.yaml": minimal})
 	m := load(t, "m.yaml")
 	require.True(t, m.Recommends && m.Documentation && m.SELinux && m.PreservePasswd && m.MachineIDCompat && m.IgnoreDevices)
-	require.False(t, m.TmpIsDir || m.NoInitramfs || m.Container || m.ReadonlyExecutables || m.Cliwrap || m.IMA || m.RpmdbNormalize)
+	require.False(t, m.TmpIsDir || m.NoInitramfs || m.Container || m.ReadonlyExecutables)
 	require.Equal(t, manifest.Edition2014, m.Edition)
 	require.Equal(t, manifest.BootNew, m.BootLocation)
 	require.Equal(t, manifest.OptVar, m.OptUsrlocal)
@@ -72,9 +72,7 @@ func TestDefaults(t *testing.T) {
 	require.Equal(t, manifest.CheckPrevious, m.CheckPasswd.Type)
 	require.Equal(t, manifest.CheckPrevious, m.CheckGroups.Type)
 	require.Equal(t, "inline", m.RepoMetadata)
-	require.Equal(t, "inline", m.AdvisoriesMetadata)
 	require.Equal(t, byte('.'), m.AutomaticVersionSuffix)
-	require.Zero(t, m.SELinuxLabelVersion)
 	require.Nil(t, m.PostprocessScript)
 }
 

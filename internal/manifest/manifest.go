@@ -37,21 +37,19 @@ type Manifest struct {
 	Metadata               map[string]any
 	AddCommitMetadata      map[string]any
 	ContainerCmd           []string
-	GPGKey                 string
 	Edition                string // Edition2014 or Edition2024
 
 	// Packages.
-	Repos              []Item // enabled repositories; none: all enabled ones
-	LockfileRepos      []Item // enabled only together with a lockfile
-	Packages           []Package
-	ExcludePackages    []Package
-	RepoPackages       []RepoPackages
-	Recommends         bool // install weak dependencies
-	Documentation      bool
-	InstallLangs       []string // none: all
-	RepoMetadata       string   // inline, detached or disabled
-	AdvisoriesMetadata string   // inline, detached or disabled
-	RepoVars           map[string]string
+	Repos           []Item // enabled repositories; none: all enabled ones
+	LockfileRepos   []Item // enabled only together with a lockfile
+	Packages        []Package
+	ExcludePackages []Package
+	RepoPackages    []RepoPackages
+	Recommends      bool // install weak dependencies
+	Documentation   bool
+	InstallLangs    []string // none: all
+	RepoMetadata    string   // inline, detached or disabled
+	RepoVars        map[string]string
 
 	// Content.
 	OSTreeLayers         []Item
@@ -68,10 +66,7 @@ type Manifest struct {
 	MachineIDCompat      bool
 	ReadonlyExecutables  bool
 	IgnoreDevices        bool
-	Sysusers             string // empty: decided during compose
 	PlatformModule       string
-	Cliwrap              bool
-	CliwrapBinaries      []string
 
 	// Accounts.
 	PreservePasswd      bool
@@ -82,15 +77,12 @@ type Manifest struct {
 	EtcGroupMembers     []string
 
 	// Boot, labels and databases.
-	BootLocation        string // BootModules, BootNew or BootKernelInstall
-	NoInitramfs         bool
-	InitramfsArgs       []string // none: the composer's own
-	Container           bool
-	SELinux             bool
-	SELinuxLabelVersion int
-	IMA                 bool
-	Rpmdb               string // RpmdbTarget or RpmdbHost
-	RpmdbNormalize      bool
+	BootLocation  string // BootModules, BootNew or BootKernelInstall
+	NoInitramfs   bool
+	InitramfsArgs []string // none: the composer's own
+	Container     bool
+	SELinux       bool
+	Rpmdb         string // RpmdbTarget or RpmdbHost
 
 	tree tree
 }

@@ -84,7 +84,7 @@ mkdir -p usr/share/app/readonly
 	require.NoError(t, tree.PlaceState())
 	_, err := tree.Scriptlets(t.Context(), ScriptOptions{})
 	require.NoError(t, err)
-	_, err = tree.PlaceKernel(KernelOptions{})
+	_, err = tree.PlaceKernel()
 	require.ErrorContains(t, err, "no kernel") // it has moved /boot
 	require.NoError(t, tree.Finalize(FinalOptions{TmpIsDir: true, OptUsrlocal: OptVar}))
 

@@ -2,25 +2,21 @@ package rootfs
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 )
 
-// KernelOptions say how the kernel is laid out.
-type KernelOptions struct {
-	// KeepBootCopies keeps the kernel in /usr/lib/ostree-boot as well, for a
-	// boot-location other than "modules".
-	KeepBootCopies bool
-}
-
 // PlaceKernel moves what packages brought to /boot to /usr/lib/ostree-boot and
 // the kernel to /usr/lib/modules/KVER/vmlinuz, and returns KVER. A tree must have
 // exactly one kernel.
-func (t *Tree) PlaceKernel(o KernelOptions) (string, error) {
+func (t *Tree) PlaceKernel() (string, error) {
 	boot := filepath.Join(t.Root, "boot")
 	ostreeBoot := filepath.Join(t.Root, "usr/lib/ostree-boot")
 	if err := os.RemoveAll(filepath.Join(boot, "loader")); err != nil {
@@ -48,16 +44,51 @@ func (t *Tree) PlaceKernel(o KernelOptions) (string, error) {
 			}
 		}
 	}
-	if o.KeepBootCopies {
-		// Packages need not have brought anything to /boot.
-		if err := os.MkdirAll(ostreeBoot, 0o755); err != nil {
-			return "", err
+	return version, t.dropShippedInitramfs(version)
+}
+
+// CopyToBoot puts the kernel and, where there is one, its initramfs into
+// /usr/lib/ostree-boot as well, with the checksum of both at the end of their
+// names: for a boot-location of "new", which OSTree read before it knew
+// /usr/lib/modules.
+func (t *Tree) CopyToBoot(version string) error {
+	modules := filepath.Join(t.Root, "usr/lib/modules", version)
+	ostreeBoot := filepath.Join(t.Root, "usr/lib/ostree-boot")
+	// Packages need not have brought anything to /boot.
+	if err := os.MkdirAll(ostreeBoot, 0o755); err != nil {
+		return err
+	}
+	sum := sha256.New()
+	names := map[string]string{"vmlinuz": "vmlinuz-" + version}
+	if _, err := os.Stat(filepath.Join(modules, "initramfs.img")); err == nil {
+		names["initramfs.img"] = "initramfs-" + version + ".img"
+	}
+	for _, name := range []string{"vmlinuz", "initramfs.img"} {
+		if names[name] == "" {
+			continue
 		}
-		if err := copyFile(filepath.Join(modules, "vmlinuz"), filepath.Join(ostreeBoot, "vmlinuz-"+version)); err != nil {
-			return "", err
+		if err := feed(sum, filepath.Join(modules, name)); err != nil {
+			return err
 		}
 	}
-	return version, t.dropShippedInitramfs(version)
+	for name, to := range names {
+		to = filepath.Join(ostreeBoot, to+"-"+hex.EncodeToString(sum.Sum(nil)))
+		if err := copyFile(filepath.Join(modules, name), to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// feed writes the content of a file to w.
+func feed(w io.Writer, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = io.Copy(w, f)
+	return err
 }
 
 // findKernel returns the path of the one kernel and its version.

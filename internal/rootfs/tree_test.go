@@ -221,14 +221,14 @@ d /var/lib/other\x20thing 2750 root root - -
 func TestPlaceKernelWantsExactlyOne(t *testing.T) {
 	root := t.TempDir()
 	tree := &Tree{Root: root}
-	_, err := tree.PlaceKernel(KernelOptions{})
+	_, err := tree.PlaceKernel()
 	require.ErrorContains(t, err, "the tree has no kernel")
 
 	put(t, root, "boot/vmlinuz-6.1.0", "kernel")
 	put(t, root, "boot/config-6.1.0", "config")
 	put(t, root, "boot/initrd.img-6.1.0", "shipped")
 	put(t, root, "boot/efi/x", "x")
-	version, err := tree.PlaceKernel(KernelOptions{})
+	version, err := tree.PlaceKernel()
 	require.NoError(t, err)
 	require.Equal(t, "6.1.0", version)
 	require.Equal(t, "kernel", get(t, root, "usr/lib/modules/6.1.0/vmlinuz"))
@@ -237,7 +237,7 @@ func TestPlaceKernelWantsExactlyOne(t *testing.T) {
 	require.Equal(t, "x", get(t, root, "usr/lib/ostree-boot/efi/x"))
 
 	put(t, root, "boot/vmlinuz-6.2.0", "kernel")
-	_, err = tree.PlaceKernel(KernelOptions{})
+	_, err = tree.PlaceKernel()
 	require.EqualError(t, err, "the tree has 2 kernels (6.1.0, 6.2.0); a bootable tree has one")
 }
 

@@ -1,6 +1,7 @@
 package rpmrepo
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 )
@@ -17,6 +18,8 @@ type solveRequest struct {
 	PkgDir        string            `json:"pkgdir"`
 	BaseArch      string            `json:"basearch"`
 	ReleaseVer    string            `json:"releasever"`
+	Vars          map[string]string `json:"vars"`
+	Platform      string            `json:"platform"`
 	Repos         []string          `json:"repos"`
 	Optional      []string          `json:"optional"`
 	Weak          bool              `json:"weak"`
@@ -41,12 +44,13 @@ func (req Request) prepare() (*solveRequest, error) {
 		InstallRoot: filepath.Join(req.Scratch, "root"), LogDir: filepath.Join(req.Scratch, "log"),
 		KeysDir: filepath.Join(req.Scratch, "keys"), ReposDir: filepath.Join(req.Scratch, "repos"),
 		CacheDir: req.Cache, PkgDir: req.Packages,
-		BaseArch: req.BaseArch, ReleaseVer: req.Release, Weak: req.Recommend,
+		BaseArch: req.BaseArch, ReleaseVer: req.Release, Vars: map[string]string{}, Platform: req.Platform, Weak: req.Recommend,
 		Strict: req.Strict, Download: !req.DryRun,
 		Repos: list(req.Enable), Exclude: list(req.Exclude), LockfileRepos: list(req.LockfileRepos),
 		Overrides: list(req.Overrides), Files: []string{}, Optional: []string{}, Install: []solveItem{},
 		Locks: req.Locks, RepoDirs: map[string]string{},
 	}
+	maps.Copy(ask.Vars, req.Vars)
 	if ask.Locks == nil {
 		ask.Locks = map[string]Lock{}
 	}

@@ -39,9 +39,11 @@ type Lock struct {
 // Request says what to solve.
 type Request struct {
 	Repos     *Set
-	Enable    []string // ids; each must be in Repos
-	BaseArch  string   // rpm base architecture
-	Release   string   // $releasever, may be empty
+	Enable    []string          // ids; each must be in Repos
+	BaseArch  string            // rpm base architecture
+	Release   string            // $releasever, may be empty
+	Vars      map[string]string // further variables of .repo files
+	Platform  string            // module platform, as "platform:el9"; may be empty
 	Install   []Wanted
 	Exclude   []string // names that the solver must not see
 	Recommend bool     // install weak dependencies

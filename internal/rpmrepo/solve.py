@@ -63,12 +63,13 @@ def configure(base, req):
     conf.install_weak_deps = req["weak"]
     conf.metadata_expire = 0
     conf.gpgcheck = False  # each repository says for itself
-    conf.module_platform_id = ""
+    conf.module_platform_id = req["platform"]
     conf.zchunk = False
     conf.max_parallel_downloads = 6
     conf.retries = 4
     conf.timeout = 30
     subst = conf.substitutions
+    subst.update(req["vars"])
     subst["basearch"] = subst["arch"] = req["basearch"]
     conf.arch = req["basearch"]
     subst["releasever"] = req["releasever"]  # else it stays None, which dnf trips over

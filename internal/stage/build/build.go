@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/nestos/nosa-actions/internal/configrepo"
 	"github.com/nestos/nosa-actions/internal/gitinfo"
 	"github.com/nestos/nosa-actions/internal/ostree"
@@ -58,6 +60,8 @@ type session struct {
 	repo   *ostree.Repo
 	now    time.Time // of the build; see also commitTime
 	tmp    string    // tmp/build
+
+	discarded errgroup.Group // removes meanwhile what is done with
 
 	fetched   *rpmrepo.Fetched
 	overlays  []layer

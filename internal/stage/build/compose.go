@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"os"
 
 	"github.com/nestos/nosa-actions/internal/ostree"
 	"github.com/nestos/nosa-actions/internal/rootfs"
@@ -61,7 +62,7 @@ func (s *session) make(ctx context.Context, hash string, layers, overrides []lay
 	if err != nil {
 		return nil, err
 	}
-	if err := tree.Settle(); err != nil {
+	if err := s.step("gather the tree", tree.Settle); err != nil {
 		return nil, err
 	}
 	return s.commitTree(ctx, tree, s.commitMetadata(version, hash, kernel, packages))
@@ -103,11 +104,12 @@ func (s *session) commitTree(ctx context.Context, tree *rootfs.Tree, metadata os
 	m := s.config.Manifest
 	checksum, stats, err := s.repo.CommitTree(ctx, ostree.TreeCommit{
 		Tree: tree.Root, Ref: m.Ref, Parent: s.parentCommit(), Timestamp: s.commitTime(), Metadata: metadata, SELinux: m.SELinux,
-		ReadonlyExecutables: m.ReadonlyExecutables,
+		ReadonlyExecutables: m.ReadonlyExecutables, Shared: s.shared(),
 	})
 	if err != nil {
 		return nil, err
 	}
+	s.discarded.Go(func() error { return os.RemoveAll(tree.Root) })
 	shown, err := s.repo.Show(checksum)
 	if err != nil {
 		return nil, err

@@ -87,7 +87,9 @@ func (s *session) commitMetadata(version, inputHash, kernel string, packages []r
 	meta[versionKey] = version
 	meta["rpmostree.inputhash"] = inputHash
 	meta["rpmostree.rpmdb.pkglist"] = packageList(packages)
-	meta["rpmostree.rpmmd-repos"] = s.repoTimes()
+	if m.RepoMetadata != "disabled" {
+		meta["rpmostree.rpmmd-repos"] = s.repoTimes()
+	}
 	if len(m.InitramfsArgs) > 0 {
 		meta["rpmostree.initramfs-args"] = m.InitramfsArgs
 	}

@@ -33,6 +33,9 @@ func (s *session) record(ctx context.Context, c *commit) (workdir.Build, error) 
 	if err := s.writeRecords(c, meta); err != nil {
 		return workdir.Build{}, err
 	}
+	if err := s.discarded.Wait(); err != nil {
+		return workdir.Build{}, err
+	}
 	build, err := s.dir.Publish(s.tmp, id)
 	if err != nil {
 		return workdir.Build{}, fmt.Errorf("publish build %s: %w", id, err)

@@ -148,17 +148,22 @@ func (s *session) postprocess(ctx context.Context, tree *rootfs.Tree, live io.Wr
 // kernel puts the kernel into its place and returns its version.
 func (s *session) kernel(ctx context.Context, tree *rootfs.Tree, osVersion string, live io.Writer) (string, error) {
 	m := s.config.Manifest
-	version, err := tree.PlaceKernel(rootfs.KernelOptions{KeepBootCopies: m.BootLocation == manifest.BootNew})
+	version, err := tree.PlaceKernel()
 	if err != nil {
 		return "", err
 	}
 	if err := tree.Depmod(ctx, version); err != nil {
 		return "", err
 	}
-	if m.NoInitramfs {
-		return version, nil
+	if !m.NoInitramfs {
+		if err := s.initramfs(ctx, tree, version, osVersion, live); err != nil {
+			return "", err
+		}
 	}
-	return version, s.initramfs(ctx, tree, version, osVersion, live)
+	if m.BootLocation == manifest.BootNew {
+		return version, tree.CopyToBoot(version)
+	}
+	return version, nil
 }
 
 func (s *session) initramfs(ctx context.Context, tree *rootfs.Tree, kernel, osVersion string, live io.Writer) error {

@@ -1,4 +1,4 @@
-// Package buildextend is the stage that makes disk images of a build.
+// Package buildextend is the stage that makes images of a build.
 package buildextend
 
 import (
@@ -6,29 +6,26 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/nestos/nosa-actions/internal/atomicfile"
 	"github.com/nestos/nosa-actions/internal/image"
-	"github.com/nestos/nosa-actions/internal/image/disk"
-	"github.com/nestos/nosa-actions/internal/image/oci"
-	"github.com/nestos/nosa-actions/internal/imageconf"
-	"github.com/nestos/nosa-actions/internal/ostree"
+	"github.com/nestos/nosa-actions/internal/image/live"
 	"github.com/nestos/nosa-actions/internal/progress"
 	"github.com/nestos/nosa-actions/internal/tool"
 	"github.com/nestos/nosa-actions/internal/workdir"
 )
 
-// Options say which image of which build.
+// Options say which images of which build.
 type Options struct {
 	Build string // id; empty: the newest
-	Kind  image.Kind
-	Force bool // make it anew even if the build has one
+	Kinds []image.Kind
+	Force bool // make them anew even if the build has them
+	Fast  bool // live images: larger, and made in less time
 }
 
-// Result says where the image is.
+// Result says where an image is; for live images, where the ISO is.
 type Result struct {
-	Build workdir.Build
+	Kind  image.Kind
 	Path  string
 	Image workdir.Image
 	Made  bool // false: it was there already
@@ -37,9 +34,22 @@ type Result struct {
 // imageJSON is where the composer put the image configuration into the tree.
 const imageJSON = "/usr/share/coreos-assembler/image.json"
 
-// Run makes the image and enters it into the metadata of the build. Only then,
-// and whole, does the file appear in the build's directory.
-func Run(ctx context.Context, r tool.Runner, log *progress.Log, dir *workdir.Dir, o Options) (*Result, error) {
+// session is one run.
+type session struct {
+	run   tool.Runner
+	log   *progress.Log
+	dir   *workdir.Dir
+	build workdir.Build
+	opt   Options
+}
+
+// Run makes images that the build does not have yet: those that need a
+// deployment from one deployment and side by side, then those that are derived
+// from them. The live images, which carry the metal image, take the one that is
+// made beside them, or else the one that the build has. Each enters the metadata of the build on its own, so what is
+// finished stays when another fails. Only then, and whole, does a file appear in
+// the build's directory. The results are in the order of the kinds.
+func Run(ctx context.Context, r tool.Runner, log *progress.Log, dir *workdir.Dir, o Options) ([]Result, error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("making a disk image needs root: files have many owners; run nosa with sudo")
 	}
@@ -47,105 +57,108 @@ func Run(ctx context.Context, r tool.Runner, log *progress.Log, dir *workdir.Dir
 	if err != nil {
 		return nil, err
 	}
-	release, err := build.Claim(string(o.Kind))
-	if err != nil {
-		return nil, err
+	s := &session{run: r, log: log, dir: dir, build: build, opt: o}
+	results := make([]Result, len(o.Kinds))
+	var deployed, derived []*job
+	var live *job
+	for i, kind := range o.Kinds {
+		job, err := s.begin(kind, &results[i])
+		if err != nil {
+			return nil, err
+		}
+		defer job.release()
+		switch {
+		case results[i].Path != "":
+		case kind == image.Live:
+			live = job
+		case kind.Traits().Derived:
+			derived = append(derived, job)
+		default:
+			deployed = append(deployed, job)
+		}
 	}
-	defer release()
-	meta, err := build.ArtifactMeta(string(o.Kind))
-	if err != nil {
-		return nil, err
+	if err := s.deploy(ctx, deployed, live); err != nil {
+		return results, err
 	}
-	if made, ok := meta.Images[string(o.Kind)]; ok && !o.Force {
-		log.Notef("%s image of build %s exists: %s", o.Kind, build.ID, made.Path)
-		return &Result{Build: build, Path: build.Path(made.Path), Image: made}, nil
+	for _, job := range derived {
+		if err := s.derive(ctx, job); err != nil {
+			return results, err
+		}
 	}
-	return write(ctx, r, log, dir, build, meta, o.Kind)
+	return results, nil
 }
 
-func write(ctx context.Context, r tool.Runner, log *progress.Log, dir *workdir.Dir,
-	build workdir.Build, meta *workdir.Meta, kind image.Kind,
-) (*Result, error) {
-	platforms, err := imageconf.LoadPlatforms(filepath.Join(dir.Config(), "platforms.yaml"))
-	if err != nil {
-		return nil, err
-	}
-	tmp, err := dir.BeginBuild(string(kind))
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(tmp)
-	repo, err := commitRepo(ctx, r, log, dir, build, meta)
-	if err != nil {
-		return nil, err
-	}
-	config, err := configOf(ctx, repo, meta.OSTreeCommit)
-	if err != nil {
-		return nil, err
-	}
-	name := kind.FileName(meta.Name, build.ID, dir.Arch)
-	output := filepath.Join(tmp, name)
-	err = disk.Write(ctx, r, log, disk.Input{
-		Repo: repo.Path, Commit: meta.OSTreeCommit, Ref: meta.Ref, Stateroot: meta.Name, BuildID: build.ID,
-		Config: config, Platforms: platforms, Kind: kind, Arch: dir.Arch,
-		Scratch: filepath.Join(tmp, "scratch"), Output: output,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("make the %s image: %w", kind, err)
-	}
-	return finish(log, build, meta, kind, output)
+// job is one kind of image that is being made.
+type job struct {
+	kind    image.Kind
+	meta    *workdir.Meta
+	release func()
+	result  *Result
+	done    chan struct{} // closed when the image is in the build
 }
 
-// commitRepo opens the work directory's repository and brings the build's commit
-// into it if it is not there.
-func commitRepo(ctx context.Context, r tool.Runner, log *progress.Log, dir *workdir.Dir,
-	build workdir.Build, meta *workdir.Meta,
-) (*ostree.Repo, error) {
-	repo, err := ostree.OpenCache(ctx, r, filepath.Join(dir.Tmp(), "repo"), dir.Transient())
+// artifact is the key by which the metadata tells whether a kind was made.
+func artifact(kind image.Kind) string {
+	if kind == image.Live {
+		return live.ISO
+	}
+	return string(kind)
+}
+
+// begin claims an image and looks whether it is there already.
+func (s *session) begin(kind image.Kind, result *Result) (*job, error) {
+	release, err := s.build.Claim(string(kind))
 	if err != nil {
 		return nil, err
 	}
-	if repo.Has(meta.OSTreeCommit) && !repo.IsPartial(meta.OSTreeCommit) {
-		return repo, nil
+	meta, err := s.build.ArtifactMeta(string(kind))
+	if err != nil {
+		release()
+		return nil, err
 	}
-	step := log.Step("import the commit of build %s", build.ID)
+	result.Kind = kind
+	if made, ok := meta.Images[artifact(kind)]; ok && !s.opt.Force {
+		s.log.Notef("%s image of build %s exists: %s", kind, s.build.ID, made.Path)
+		result.Path, result.Image = s.build.Path(made.Path), made
+	}
+	return &job{kind: kind, meta: meta, release: release, result: result, done: make(chan struct{})}, nil
+}
+
+// finish moves an image into the build and enters it there.
+func (s *session) finish(job *job, output string) error {
+	step := s.log.Step("checksum the %s image", job.kind)
 	defer step.Stop()
-	if _, err := oci.Import(ctx, r, build.Path(meta.Images["ostree"].Path), repo.Path); err != nil {
-		return nil, fmt.Errorf("import the commit of build %s: %w", build.ID, err)
-	}
-	step.Done("")
-	return repo, repo.SetRef(ctx, build.ID, meta.OSTreeCommit)
-}
-
-// configOf reads the image configuration that the build was made with, not
-// today's.
-func configOf(ctx context.Context, repo *ostree.Repo, commit string) (*imageconf.Config, error) {
-	text, err := repo.Cat(ctx, commit, imageJSON)
+	record, err := s.publish(output)
 	if err != nil {
-		return nil, fmt.Errorf("read %s of the commit: %w", imageJSON, err)
+		return err
 	}
-	return imageconf.Parse(text)
-}
-
-// finish moves the image into the build and enters it there.
-func finish(log *progress.Log, build workdir.Build, meta *workdir.Meta, kind image.Kind, output string) (*Result, error) {
-	step := log.Step("checksum the %s image", kind)
-	defer step.Stop()
-	record, err := workdir.DescribeImage(output)
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Chmod(output, 0o444); err != nil {
-		return nil, err
-	}
-	path := build.Path(record.Path)
-	if err := atomicfile.Move(output, path); err != nil {
-		return nil, err
-	}
-	meta.SetImage(string(kind), record)
-	if err := build.Merge(string(kind), meta); err != nil {
-		return nil, fmt.Errorf("enter the %s image into the metadata: %w", kind, err)
+	job.meta.SetImage(string(job.kind), record)
+	if err := s.enter(job, record); err != nil {
+		return err
 	}
 	step.Done("%s", record.SHA256)
-	return &Result{Build: build, Path: path, Image: record, Made: true}, nil
+	return nil
+}
+
+// publish moves a file into the build.
+func (s *session) publish(output string) (workdir.Image, error) {
+	record, err := workdir.DescribeImage(output)
+	if err != nil {
+		return record, err
+	}
+	if err := os.Chmod(output, 0o444); err != nil {
+		return record, err
+	}
+	return record, atomicfile.Move(output, s.build.Path(record.Path))
+}
+
+// enter puts what a job made into the build's metadata; main is the image that
+// people ask for.
+func (s *session) enter(job *job, main workdir.Image) error {
+	if err := s.build.Merge(string(job.kind), job.meta); err != nil {
+		return fmt.Errorf("enter the %s image into the metadata: %w", job.kind, err)
+	}
+	*job.result = Result{Kind: job.kind, Path: s.build.Path(main.Path), Image: main, Made: true}
+	close(job.done)
+	return nil
 }

@@ -181,11 +181,15 @@ func TestVariablesMirrorlistAndMetalink(t *testing.T) {
 	})
 	for name, option := range map[string]string{
 		"variables":  "baseurl=" + server.URL + "/$releasever/$basearch/",
+		"repovars":   "baseurl=" + server.URL + "/$generation/$basearch/",
 		"mirrorlist": "mirrorlist=" + server.URL + "/mirrors",
 		"metalink":   "metalink=" + server.URL + "/metalink",
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, map[string]string{"base.repo": "[base]\n" + option + "\n"})
+			w := newWorld(t, map[string]string{
+				"base.repo":     "[base]\n" + option + "\n",
+				"manifest.yaml": "packages: [app]\nrecommends: false\nrepovars: {generation: \"12\"}\n",
+			})
 			require.Equal(t, []string{"app-1-1.noarch", "lib-2-1.noarch"}, w.fetched(Options{}))
 		})
 	}
