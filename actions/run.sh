@@ -8,11 +8,23 @@ name=$1
 root=$(cd -- "$(dirname -- "$0")/.." && pwd)
 
 echo "::group::Prepare nosa-actions"
+programs=./cmd/nosa # what stands beside the action's own program
+case ${NOSA_INPUT_ASSEMBLER:-host}/$name in
+*/release)
+	needs='--with release'
+	programs=
+	;;
+host/run-test) needs='--with build --with test' ;;
+host/*) needs='--with build' ;;
+*)
+	needs='--with container'
+	programs=./cmd/nosa-init
+	[ "${NOSA_INPUT_ENGINE:-}" = podman ] || programs="$programs ./cmd/nosa-container"
+	;;
+esac
 if command -v dpkg-query >/dev/null; then
-	case $name in
-	run-test) "$root/tools/install-host-deps.sh" --with build --with test ;;
-	*) "$root/tools/install-host-deps.sh" --with build ;;
-	esac
+	# shellcheck disable=SC2086 # a list of words
+	"$root/tools/install-host-deps.sh" $needs
 fi
 if [ -z "${NOSA_ACTIONS_BIN:-}" ]; then
 	if ! command -v go >/dev/null; then
@@ -22,7 +34,8 @@ if [ -z "${NOSA_ACTIONS_BIN:-}" ]; then
 	# One directory for all actions of a job, so that nosa is built once.
 	NOSA_ACTIONS_BIN=${RUNNER_TEMP:?is not set; this is a step of a GitHub action}/nosa-bin
 	mkdir -p "$NOSA_ACTIONS_BIN"
-	(cd "$root" && CGO_ENABLED=0 go build -trimpath -o "$NOSA_ACTIONS_BIN/" "./actions/$name" ./cmd/nosa)
+	# shellcheck disable=SC2086 # a list of words
+	(cd "$root" && CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -tags containers_image_openpgp -o "$NOSA_ACTIONS_BIN/" "./actions/$name" $programs)
 fi
 echo "::endgroup::"
 exec "$NOSA_ACTIONS_BIN/$name"

@@ -3,21 +3,31 @@
 #
 #   install-host-deps.sh [--with GROUP]...
 #
-# Groups: build (fetch, build, images; always), test (boot and test images), dev
-# (judges of our own tests), lint. Without --with: build, test and dev. Does
-# nothing, quickly and without root, when all is there.
+# Groups: build (fetch, build, images), test (boot and test images), container
+# (run stages in a container instead), dev (judges of our own tests), lint, image
+# (make the assembler image), browser (look at the download page), npm (fetch what
+# comes as an npm package), release (compress images). Without --with: build, test,
+# container and dev. Does nothing, quickly and without root, when all is there.
 set -eu
 
-build='bubblewrap ca-certificates cpio createrepo-c dnf dosfstools e2fsprogs
-fdisk gdisk git grub-common grub-efi-amd64-bin grub-pc-bin jq mtools ostree
-qemu-utils rpm xfsprogs xz-utils zstd'
+build='btrfs-progs bubblewrap ca-certificates cpio createrepo-c dnf dosfstools e2fsprogs
+fdisk gdisk git gnupg grub-common grub-efi-amd64-bin grub-pc-bin isolinux jq mtools
+ostree qemu-utils rpm squashfs-tools syslinux-common xfsprogs xorriso xz-utils zstd'
 test='openssh-client ovmf qemu-system-x86'
-dev='busybox-static procps skopeo'
+container='git'
+dev='busybox-static file genisoimage podman procps skopeo'
+image='mmdebstrap'
+browser='chromium-headless-shell fonts-dejavu-core'
 lint='shellcheck'
+release='xz-utils'
+npm='nodejs npm'
+
+# Other packages bring a runtime too, and Debian's would remove them.
+command -v runc >/dev/null || command -v crun >/dev/null || container="$container runc"
 
 case $(uname -m) in
 aarch64)
-	build=$(printf %s "$build" | sed 's/grub-efi-amd64-bin grub-pc-bin/grub-efi-arm64-bin/')
+	build=$(printf %s "$build" | sed 's/grub-efi-amd64-bin grub-pc-bin isolinux/grub-efi-arm64-bin/; s/syslinux-common //')
 	test='ipxe-qemu openssh-client qemu-efi-aarch64 qemu-system-arm'
 	;;
 esac
@@ -26,25 +36,30 @@ groups=
 while [ $# -gt 0 ]; do
 	case $1 in
 	--with)
-		groups="$groups ${2:?--with needs a group: build, test, dev or lint}"
+		groups="$groups ${2:?--with needs a group: build, test, container, dev, lint, image, browser, npm or release}"
 		shift 2
 		;;
 	*)
-		echo "usage: $0 [--with build|test|dev|lint]..." >&2
+		echo "usage: $0 [--with build|test|container|dev|lint|image|browser|npm|release]..." >&2
 		exit 2
 		;;
 	esac
 done
 
-packages=$build
-for group in ${groups:-build test dev}; do
+packages=
+for group in ${groups:-build test container dev}; do
 	case $group in
-	build) ;;
+	build) packages="$packages $build" ;;
 	test) packages="$packages $test" ;;
 	dev) packages="$packages $dev" ;;
+	browser) packages="$packages $browser" ;;
 	lint) packages="$packages $lint" ;;
+	release) packages="$packages $release" ;;
+	npm) command -v npm >/dev/null || packages="$packages $npm" ;;
+	container) packages="$packages $container" ;;
+	image) packages="$packages $image $container" ;;
 	*)
-		echo "$0: unknown group $group: build, test, dev or lint" >&2
+		echo "$0: unknown group $group" >&2
 		exit 2
 		;;
 	esac

@@ -13,7 +13,9 @@ if [ -n "$unformatted" ]; then
 	exit 1
 fi
 go vet ./...
+CGO_ENABLED=0 go vet -tags containers_image_openpgp ./internal/assembler/... ./cmd/nosa-container
 tool staticcheck ./...
+CGO_ENABLED=0 tool staticcheck -tags containers_image_openpgp ./internal/assembler/... ./cmd/nosa-container
 
 tools/install-host-deps.sh --with lint
 git ls-files -co --exclude-standard '*.sh' .ci/run | xargs shellcheck --severity=warning

@@ -41,16 +41,16 @@ func run(ctx context.Context, step *action.Step) error {
 	if err := j.ReceiveImages(ctx); err != nil {
 		return err
 	}
-	results, err := j.Fresh("nosa-test")
+	results, err := j.Results("nosa-test")
 	if err != nil {
 		return err
 	}
-	// kola makes the directory itself and refuses a foreign one.
+	// Kola makes the directory itself and refuses a foreign one.
 	results = filepath.Join(results, "kola")
 	args := append([]string{"run", "--output-dir=" + results, "--parallel=" + parallel}, patterns...)
 	failed := j.Run(ctx, "kola", args...)
 	// Outputs and summary matter most when a test failed.
-	return finish(j, results, failed)
+	return finish(j, filepath.Join(j.Workdir, results), failed)
 }
 
 // finish gives the outputs and then the error that stands for failed, the end of

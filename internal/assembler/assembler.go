@@ -3,7 +3,7 @@
 // runs in, findings as lines on standard error, and the exit status. Whatever
 // honours that can stand behind it.
 //
-// Host is the assembler on the machine itself.
+// Host is the assembler on the machine itself, Container one in an image.
 package assembler
 
 import (
@@ -11,10 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
-	"slices"
-	"strings"
 
 	"github.com/nestos/nosa-actions/internal/diag"
 	"github.com/nestos/nosa-actions/internal/tool"
@@ -24,6 +20,9 @@ import (
 type Stage struct {
 	Name string   // such as "fetch" or "buildextend-qemu"
 	Args []string // what follows the name
+	// Output receives what the stage writes to standard output, for stages that
+	// answer with data. Nil: it goes to the log.
+	Output io.Writer
 }
 
 // String is the command as a person would type it.
@@ -31,16 +30,12 @@ func (s Stage) String() string {
 	return tool.Cmd{Name: "nosa", Args: append([]string{s.Name}, s.Args...)}.String()
 }
 
-// Host runs stages on this machine.
-type Host struct {
-	Runner  tool.Runner
-	Binary  string // path of nosa
-	Workdir string // absolute; the stage's current directory
-	// Log receives the stage's output live, line by line without line breaks.
-	Log func(line string)
-	// Environ is where the environment is taken from; nil: the process's own.
-	// A stage gets only the variables that it needs, never all of them.
-	Environ []string
+// Assembler runs stages.
+type Assembler interface {
+	// Run runs a stage to its end. The findings it reported are returned whether
+	// it failed or not; their files are absolute. A failure is an *Error, and a
+	// cancelled context yields its cause.
+	Run(ctx context.Context, stage Stage) ([]diag.Finding, error)
 }
 
 // Error says that a stage failed.
@@ -69,7 +64,8 @@ func (e *Error) how() error {
 
 // ExitCode is the stage's exit status, or -1 if it has none.
 func (e *Error) ExitCode() int {
-	if failed, ok := errors.AsType[*tool.Error](e.Err); ok {
+	var failed interface{ ExitCode() int }
+	if errors.As(e.Err, &failed) {
 		return failed.ExitCode()
 	}
 	return -1
@@ -85,17 +81,15 @@ func (e *Error) Unwrap() error {
 	return e.Err
 }
 
-// Run runs a stage to its end. The findings it reported are returned whether it
-// failed or not; their files are absolute. A failure is an *Error, and a
-// cancelled context yields its cause.
-func (h Host) Run(ctx context.Context, stage Stage) ([]diag.Finding, error) {
-	if err := h.check(); err != nil {
-		return nil, err
+// follow runs a stage through start and reads what it says.
+func follow(ctx context.Context, stage Stage, scan *scanner, start func(stdout, stderr io.Writer) error) ([]diag.Finding, error) {
+	plain, stderr := &lines{each: scan.plain}, &lines{each: scan.line}
+	var stdout io.Writer = plain
+	if stage.Output != nil {
+		stdout = stage.Output
 	}
-	scan := &scanner{config: filepath.Join(h.Workdir, "src", "config"), log: h.Log}
-	stdout, stderr := &lines{each: scan.plain}, &lines{each: scan.line}
-	err := h.start(ctx, stage, stdout, stderr)
-	stdout.flush()
+	err := start(stdout, stderr)
+	plain.flush()
 	stderr.flush()
 	switch {
 	case err == nil:
@@ -104,62 +98,4 @@ func (h Host) Run(ctx context.Context, stage Stage) ([]diag.Finding, error) {
 		return scan.findings, fmt.Errorf("nosa %s: %w", stage.Name, context.Cause(ctx))
 	}
 	return scan.findings, &Error{Stage: stage, Findings: scan.findings, Last: scan.last, Err: err}
-}
-
-func (h Host) check() error {
-	if !filepath.IsAbs(h.Workdir) {
-		return fmt.Errorf("work directory %q is not absolute", h.Workdir)
-	}
-	info, err := os.Stat(h.Binary)
-	if err != nil {
-		return fmt.Errorf("find nosa: %w", err)
-	}
-	if !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
-		return fmt.Errorf("%s is not a program", h.Binary)
-	}
-	return nil
-}
-
-// start runs the stage through env, which drops the whole environment but for
-// what is named: what a job holds in tokens must not reach what a config runs.
-func (h Host) start(ctx context.Context, stage Stage, stdout, stderr io.Writer) error {
-	args := append([]string{"-i", "--"}, environment(h.environ())...)
-	args = append(args, h.Binary, stage.Name)
-	_, err := h.Runner.Run(ctx, tool.Cmd{
-		Name: "env", Args: append(args, stage.Args...), Dir: h.Workdir, Stdout: stdout, Stderr: stderr,
-	})
-	return err
-}
-
-func (h Host) environ() []string {
-	if h.Environ != nil {
-		return h.Environ
-	}
-	return os.Environ()
-}
-
-// allowed are the variables that a stage may see. None of them is a secret but
-// what a person puts into a proxy's address.
-var allowed = []string{
-	"COSA_NO_KVM", "COSA_SKIP_OVERLAY", "COSA_SUPPRESS_DEPCHECK", "HOME", "LOGNAME", "NOSA_POOL", "PATH",
-	"SOURCE_DATE_EPOCH", "SSL_CERT_DIR", "SSL_CERT_FILE", "TERM", "TMPDIR", "TZ", "USER",
-	"http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
-}
-
-// environment keeps the allowed variables, and fixes the locale.
-func environment(environ []string) []string {
-	var keep []string
-	home := false
-	for _, entry := range environ {
-		name, _, _ := strings.Cut(entry, "=")
-		if slices.Contains(allowed, name) {
-			keep = append(keep, entry)
-			home = home || name == "HOME"
-		}
-	}
-	if !home {
-		keep = append(keep, "HOME=/root") // dnf refuses to start without
-	}
-	slices.Sort(keep)
-	return append(keep, "LC_ALL=C.UTF-8")
 }

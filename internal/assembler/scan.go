@@ -21,6 +21,7 @@ var finding = regexp.MustCompile(`^([^\s:][^:]*):(\d{1,9})(?::(\d{1,9}))?: (warn
 type scanner struct {
 	mu       sync.Mutex // both streams end here
 	config   string     // directory that the files of findings are relative to
+	mount    string     // where the stage sees the work directory, if elsewhere
 	log      func(string)
 	findings []diag.Finding
 	last     string // last line on standard error that says something
@@ -69,6 +70,9 @@ func (s *scanner) resolve(file string) (string, bool) {
 	root, err := filepath.EvalSymlinks(s.config)
 	if err != nil {
 		return "", false
+	}
+	if s.mount != "" {
+		file = strings.TrimPrefix(file, s.mount+"/")
 	}
 	if !filepath.IsAbs(file) {
 		file = filepath.Join(root, strings.TrimPrefix(file, "src/config/"))

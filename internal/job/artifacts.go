@@ -71,11 +71,14 @@ func transient(name string) bool {
 func (j *Job) SendImages(ctx context.Context, b workdir.Build, platforms []string) (*handoff.Manifest, error) {
 	var paths []string
 	for _, platform := range platforms {
-		_, file, err := b.Image(platform)
-		if err != nil {
-			return nil, err
+		for _, artifact := range workdir.StageArtifacts(platform) {
+			_, file, err := b.Image(artifact)
+			if err != nil {
+				return nil, err
+			}
+			paths = append(paths, j.rel(file))
 		}
-		paths = append(paths, j.rel(file), j.rel(b.Path("meta."+platform+".json")))
+		paths = append(paths, j.rel(b.Path("meta."+platform+".json")))
 	}
 	name := strings.Join(platforms, "-") + "-"
 	return j.send(ctx, imageKind, name, handoff.PackOptions{Paths: paths})

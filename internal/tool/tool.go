@@ -42,6 +42,10 @@ type Cmd struct {
 	// Foreground leaves the program in the caller's process group and thus in
 	// charge of the terminal, for what a person talks to.
 	Foreground bool
+	// Namespaces starts the program as the first process of a PID namespace, in
+	// a mount namespace of its own: when it ends, however it ends, all that it
+	// started ends too and all that it mounted is gone. Needs root.
+	Namespaces bool
 }
 
 // String is the command as a person would type it, for messages and logs.
@@ -169,6 +173,9 @@ func (h Host) Start(ctx context.Context, c Cmd) (Process, error) {
 	// A group of its own, so that a Ctrl-C at the terminal reaches us alone and
 	// we stop the program and all it started, once, in order.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: !c.Foreground, Pdeathsig: syscall.SIGKILL}
+	if c.Namespaces {
+		cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWPID | syscall.CLONE_NEWNS
+	}
 	cmd.Cancel = func() error {
 		if c.Foreground {
 			return cmd.Process.Signal(syscall.SIGTERM)

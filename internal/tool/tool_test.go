@@ -81,3 +81,23 @@ func TestOneWriterMayTakeBothStreams(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 500*len("out\nerr\n"), both.Len())
 }
+
+func TestNothingOutlivesAProgramInNamespacesOfItsOwn(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	dir := t.TempDir()
+	out, err := Host{}.Run(t.Context(), Cmd{
+		Name: "sh", Args: []string{"-c", `mount --make-rprivate / && mount -t tmpfs x "$0" && touch "$0/inside" && (sleep 987650123 >/dev/null 2>&1 &) && echo $$`, dir},
+		Namespaces: true,
+	})
+	require.NoError(t, err)
+	require.Equal(t, "1\n", string(out), "it is the first process")
+	list, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Empty(t, list, "its mount is its own")
+	require.Eventually(t, func() bool {
+		_, err := Host{}.Run(t.Context(), Cmd{Name: "pgrep", Args: []string{"-f", "^sleep 987650123"}})
+		return err != nil
+	}, 5*time.Second, 20*time.Millisecond, "what it started ends with it")
+}

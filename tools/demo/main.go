@@ -9,31 +9,22 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 	"time"
 
+	"github.com/nestos/nosa-actions/internal/assembler"
 	"github.com/nestos/nosa-actions/internal/tool"
+	"github.com/nestos/nosa-actions/tools/offline"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "demo:", err)
-		os.Exit(1)
-	}
-}
+func main() { offline.Main("demo", run) }
 
 // demo is one run.
 type demo struct {
-	run    tool.Host
-	nosa   string // path of the program
-	config string // config repository
-	pool   string // package repository
-	dir    string // work directory
+	offline.Setup
+	host   tool.Host
+	dir    string               // work directory
+	image  *assembler.Container // where stages run; nil: on this machine
 	stages []stage
 }
 
@@ -45,17 +36,14 @@ type stage struct {
 
 func run(ctx context.Context) error {
 	d := &demo{}
-	flag.StringVar(&d.nosa, "nosa", "bin/nosa", "the nosa program")
-	flag.StringVar(&d.config, "config", "examples/nestos-mini", "config repository")
-	flag.StringVar(&d.pool, "pool", ".cache/pool", "package repository")
 	flag.StringVar(&d.dir, "workdir", "work/demo", "work directory; what is in it is used again")
-	flag.Parse()
-	for _, path := range []*string{&d.nosa, &d.config, &d.pool, &d.dir} {
-		abs, err := filepath.Abs(*path)
-		if err != nil {
-			return err
-		}
-		*path = abs
+	image := flag.String("assembler", "host", "where stages run: host, or an image")
+	engine := flag.String("engine", "buildah", "what runs the image: buildah or podman")
+	if err := d.ParseFlags(&d.dir); err != nil {
+		return err
+	}
+	if err := d.choose(*image, *engine); err != nil {
+		return err
 	}
 	if err := d.init(ctx); err != nil {
 		return err
@@ -63,7 +51,7 @@ func run(ctx context.Context) error {
 	for _, args := range [][]string{
 		{"fetch"},
 		{"build"},
-		{"kola", "run", "--parallel", "auto", "--output-dir", filepath.Join(d.dir, "tmp/kola")},
+		{"kola", "run", "--parallel", "auto", "--output-dir", "tmp/kola"},
 	} {
 		if err := d.stage(ctx, args...); err != nil {
 			return err
@@ -78,16 +66,13 @@ func (d *demo) init(ctx context.Context) error {
 		return nil
 	}
 	repos := filepath.Join(filepath.Dir(d.dir), "yumrepos")
-	for _, dir := range []string{d.dir, repos} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return err
-		}
-	}
-	text := fmt.Sprintf("[pool]\nname=Offline packages\nbaseurl=file://%s\nenabled=1\ngpgcheck=0\n", d.pool)
-	if err := os.WriteFile(filepath.Join(repos, "pool.repo"), []byte(text), 0o644); err != nil {
+	if err := os.MkdirAll(d.dir, 0o755); err != nil {
 		return err
 	}
-	return d.stage(ctx, "init", "--force", "--transient", "--yumrepos", repos, d.config)
+	if err := d.WriteRepo(repos); err != nil {
+		return err
+	}
+	return d.stage(ctx, "init", "--force", "--transient", "--yumrepos", repos, d.Config)
 }
 
 // stage runs one command of nosa in the work directory, as root.
@@ -97,13 +82,14 @@ func (d *demo) stage(ctx context.Context, args ...string) error {
 		name += " " + args[1]
 	}
 	fmt.Printf("\n==> nosa %s\n", name)
-	cmd := tool.Cmd{Name: d.nosa, Args: args, Dir: d.dir, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Foreground: true, Grace: 20 * time.Second}
+	cmd := tool.Cmd{Name: d.Nosa, Args: args, Dir: d.dir, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Foreground: true, Grace: 20 * time.Second}
 	if os.Geteuid() != 0 {
-		cmd.Name, cmd.Args = "sudo", append([]string{"-n", "--", d.nosa}, args...)
+		cmd.Name, cmd.Args = "sudo", append([]string{"-n", "--", d.Nosa}, args...)
 	}
 	begin := time.Now()
-	if _, err := d.run.Run(ctx, cmd); err != nil {
-		if failed, ok := errors.AsType[*tool.Error](err); ok && failed.ExitCode() > 0 {
+	if err := d.do(ctx, cmd, args); err != nil {
+		var failed interface{ ExitCode() int }
+		if errors.As(err, &failed) && failed.ExitCode() > 0 {
 			return fmt.Errorf("nosa %s: exit status %d; what it said is above", name, failed.ExitCode())
 		}
 		return err

@@ -87,16 +87,21 @@ func InputsAgree(t *testing.T, program func(*action.Step) error) {
 }
 
 // Scripts runs testdata/script/*.txtar with the environment of a runner: a
-// workspace, a temporary directory, and the files for outputs and summary.
-func Scripts(t *testing.T) {
+// workspace, a temporary directory, and the files for outputs and summary. More
+// setup and commands come by changing the parameters.
+func Scripts(t *testing.T, change ...func(*testscript.Params)) {
 	t.Helper()
-	testscript.Run(t, testscript.Params{
+	p := testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup:               setup,
 		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"pack": pack, "unpack": unpack, "outputs": outputs},
-	})
+	}
+	for _, c := range change {
+		c(&p)
+	}
+	testscript.Run(t, p)
 }
 
 func setup(env *testscript.Env) error {

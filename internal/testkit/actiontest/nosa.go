@@ -169,8 +169,10 @@ func extend(d *workdir.Dir, platform string) error {
 	if err != nil {
 		return err
 	}
-	if err := artifact(b.Dir, m, platform, "mini-1.0-"+platform+"."+d.Arch.RPM+".img"); err != nil {
-		return err
+	for _, name := range workdir.StageArtifacts(platform) {
+		if err := artifact(b.Dir, m, name, "mini-1.0-"+name+"."+d.Arch.RPM+".img"); err != nil {
+			return err
+		}
 	}
 	return b.Merge(platform, m)
 }

@@ -1,0 +1,37 @@
+package job
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestTokensAreTakenOutOfGitConfigurations(t *testing.T) {
+	const config = "[core]\n\tbare = false\n[remote \"origin\"]\n\turl = https://example.org/a\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n"
+	const secrets = "[http \"https://example.org/\"]\n\textraheader = AUTHORIZATION: basic abc\n[remote \"x\"]\n\tpushurl = https://me:secret@example.org/a\n[credential]\n\thelper = store\n"
+
+	require.Equal(t, config, withoutSecrets(config))
+	require.Equal(t, config+"[http \"https://example.org/\"]\n[remote \"x\"]\n[credential]\n", withoutSecrets(config+secrets))
+}
+
+// A config is a stranger's in a pull request: it decides on .repo files, and must
+// not get at the rest of the runner's disk through them.
+func TestAConfigSeesOnlyTheWorkspace(t *testing.T) {
+	root := t.TempDir()
+	workspace := filepath.Join(root, "workspace")
+	config := filepath.Join(workspace, "checkout", "config")
+	for _, dir := range []string{config, workspace + "/checkout/.git", workspace + "/pool", root + "/private", workspace + "/temp/nosa"} {
+		require.NoError(t, os.MkdirAll(dir, 0o755))
+	}
+	require.NoError(t, os.Symlink(root+"/private", workspace+"/link"))
+	require.NoError(t, os.WriteFile(config+"/a.repo", []byte("[a]\nbaseurl = file://"+workspace+"/pool, file://"+root+"/private\n"+
+		"[b]\nbaseurl=file://"+workspace+"/link\n[c]\nbaseurl=file://"+workspace+"/nothing\n[d]\nbaseurl=file:///\n[e]\nbaseurl=file://"+workspace+"/temp/nosa\n"), 0o644))
+	j := &Job{workspace: workspace, Config: config, Workdir: workspace + "/temp/nosa"}
+
+	show, err := j.visible(Inputs{})
+
+	require.NoError(t, err)
+	require.Equal(t, []string{workspace + "/checkout", config, workspace + "/pool"}, show)
+}
