@@ -26,7 +26,7 @@ func files() []string {
 	for _, name := range names {
 		list = append(list, filepath.Join(name, "action.yml"))
 	}
-	return list
+	return append(list, "release/action.yml") // which is no part of the one that does all
 }
 
 func each(t *testing.T, check func(*testing.T, string, actiontest.Metadata)) {

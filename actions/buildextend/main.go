@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"slices"
 
 	"github.com/nestos/nosa-actions/internal/action"
 	"github.com/nestos/nosa-actions/internal/job"
@@ -14,8 +15,9 @@ import (
 	"github.com/nestos/nosa-actions/internal/workdir"
 )
 
-// platforms are those whose images the assembler makes.
-var platforms = []string{"qemu", "metal", "metal4k"}
+// platforms are those whose images the assembler makes; each after those that it
+// is made from.
+var platforms = []string{"qemu", "metal", "metal4k", "openstack", "live"}
 
 func main() { os.Exit(action.Main(run)) }
 
@@ -36,7 +38,10 @@ func run(ctx context.Context, step *action.Step) error {
 	if err != nil {
 		return err
 	}
-	for _, platform := range chosen {
+	for _, platform := range platforms {
+		if !slices.Contains(chosen, platform) {
+			continue
+		}
 		if err := j.Run(ctx, "buildextend-"+platform, "--build="+b.ID); err != nil {
 			return err
 		}
@@ -52,12 +57,16 @@ func finish(j *job.Job, b workdir.Build, chosen []string) error {
 	paths := map[string]string{}
 	made := workdir.Meta{}
 	for _, platform := range chosen {
-		image, path, err := b.Image(platform)
-		if err != nil {
-			return err
+		for i, artifact := range workdir.StageArtifacts(platform) {
+			image, path, err := b.Image(artifact)
+			if err != nil {
+				return err
+			}
+			if i == 0 {
+				paths[platform] = path
+			}
+			made.SetImage(artifact, image)
 		}
-		paths[platform] = path
-		made.SetImage(platform, image)
 	}
 	list, err := json.Marshal(paths)
 	if err != nil {

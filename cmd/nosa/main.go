@@ -94,6 +94,7 @@ an OSTree commit, disk images, and tests that boot them.
 	)
 	root.AddCommand(buildextendCommands(a)...)
 	root.AddCommand(compressCommands(a)...)
+	root.AddCommand(releaseCommand(a), generateReleaseMetaCommand(a))
 	return root
 }
 

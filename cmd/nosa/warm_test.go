@@ -92,10 +92,10 @@ func TestAnInitramfsIsTakenOverOnlyWhileItsInputIsTheSame(t *testing.T) {
 	w := dracutWorld(t)
 	w.ok("build", "container")
 	for _, change := range []struct{ file, text, want string }{
-		{"overlay.d/05core/usr/lib/dracut.d/20-b", "b\n", "20-b"},       // a name in a directory
-		{"overlay.d/05core/usr/lib/dracut.d/20-b", "bee\n", "bee"},      // content
-		{"overlay.d/05core/usr/share/maybe", "whatever\n", "maybe"},     // a name that was missing
-		{"overlay.d/05core/usr/share/maybe", "whenever\n", "bee"}, // not read, only seen: taken over
+		{"overlay.d/05core/usr/lib/dracut.d/20-b", "b\n", "20-b"},   // a name in a directory
+		{"overlay.d/05core/usr/lib/dracut.d/20-b", "bee\n", "bee"},  // content
+		{"overlay.d/05core/usr/share/maybe", "whatever\n", "maybe"}, // a name that was missing
+		{"overlay.d/05core/usr/share/maybe", "whenever\n", "bee"},   // not read, only seen: taken over
 	} {
 		w.file(change.file, change.text)
 

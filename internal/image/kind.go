@@ -5,18 +5,21 @@ package image
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/nestos/nosa-actions/internal/arch"
 )
 
-// Kind is a kind of disk image, named as its stage is: buildextend-KIND.
+// Kind is a kind of image, named as its stage is: buildextend-KIND.
 type Kind string
 
 const (
-	QEMU    Kind = "qemu"
-	Metal   Kind = "metal"
-	Metal4k Kind = "metal4k"
+	QEMU      Kind = "qemu"
+	Metal     Kind = "metal"
+	Metal4k   Kind = "metal4k"
+	OpenStack Kind = "openstack"
+	Live      Kind = "live" // several files and no disk: see image/live
 )
 
 // Format is a disk image file format, named as qemu-img names it.
@@ -27,24 +30,31 @@ const (
 	QCOW2 Format = "qcow2"
 )
 
-// Traits are what sets one kind apart from the others.
+// Traits are what sets one kind of disk apart from the others.
 type Traits struct {
 	Platform   string // ignition.platform.id
 	Format     Format
 	Extension  string // of the file name, without the dot
 	SectorSize int64  // logical and physical, in bytes
 	BIOS       bool   // carries a BIOS boot loader where the architecture has one
+	Derived    bool   // made from a finished QEMU image
 	Sized      bool   // the disk has image.yaml's size and root only what its content needs; else root fills a disk made to measure
 }
 
 var traits = map[Kind]Traits{
-	QEMU:    {Platform: "qemu", Format: QCOW2, Extension: "qcow2", SectorSize: 512, BIOS: true, Sized: true},
-	Metal:   {Platform: "metal", Format: Raw, Extension: "raw", SectorSize: 512, BIOS: true},
-	Metal4k: {Platform: "metal", Format: Raw, Extension: "raw", SectorSize: 4096},
+	QEMU:      {Platform: "qemu", Format: QCOW2, Extension: "qcow2", SectorSize: 512, BIOS: true, Sized: true},
+	Metal:     {Platform: "metal", Format: Raw, Extension: "raw", SectorSize: 512, BIOS: true},
+	Metal4k:   {Platform: "metal", Format: Raw, Extension: "raw", SectorSize: 4096},
+	OpenStack: {Platform: "openstack", Format: QCOW2, Extension: "qcow2", SectorSize: 512, BIOS: true, Sized: true, Derived: true},
 }
 
 // Kinds lists the kinds that can be made.
-func Kinds() []Kind { return []Kind{QEMU, Metal, Metal4k} }
+func Kinds() []Kind { return []Kind{QEMU, Metal, Metal4k, OpenStack, Live} }
+
+// Disks lists the kinds that are disks.
+func Disks() []Kind {
+	return slices.DeleteFunc(Kinds(), func(k Kind) bool { return k.Traits().Format == "" })
+}
 
 // ParseKind finds a kind by its name.
 func ParseKind(name string) (Kind, error) {
@@ -55,10 +65,10 @@ func ParseKind(name string) (Kind, error) {
 		}
 		known = append(known, string(k))
 	}
-	return "", fmt.Errorf("unknown kind of disk image %q; known are %s", name, strings.Join(known, ", "))
+	return "", fmt.Errorf("unknown kind of image %q; known are %s", name, strings.Join(known, ", "))
 }
 
-// Traits are the kind's; those of an unknown kind are zero.
+// Traits are the kind's; those of a kind that is no disk, or unknown, are zero.
 func (k Kind) Traits() Traits { return traits[k] }
 
 // FileName is the artifact's name: NAME-BUILDID-KIND.ARCH.EXTENSION.

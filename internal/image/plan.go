@@ -130,14 +130,14 @@ func (p *Plan) measure(r Request, t Traits) error {
 		at += p.Partitions[i].Size
 	}
 	need := max(r.Content.MiB()*mib, root.FS.minimum())
+	// Of one size on all disks, so that one root file system serves them all.
+	root.Size = need - mib
 	if !t.Sized {
 		p.Size = at + need
-		root.Size = need - mib
 		return nil
 	}
 	p.Size = int64(r.Config.Size) << 30
-	root.Size = need
-	if least := at + need + mib; p.Size < least {
+	if least := at + need; p.Size < least {
 		return fmt.Errorf("image.yaml: size: %d GiB asked for, the tree needs at least %d: %w",
 			r.Config.Size, (least+1<<30-1)>>30, ErrNoSpace)
 	}

@@ -47,7 +47,7 @@ func request(kind image.Kind, a arch.Arch) image.Request {
 
 func TestPlans(t *testing.T) {
 	for _, a := range arch.All() {
-		for _, kind := range image.Kinds() {
+		for _, kind := range image.Disks() {
 			t.Run(fmt.Sprintf("%s-%s", kind, a), func(t *testing.T) {
 				plan, err := image.NewPlan(request(kind, a))
 				require.NoError(t, err)
@@ -69,7 +69,7 @@ func TestPlanKeepsWhatImageYAMLAsksFor(t *testing.T) {
 }
 
 func TestPartitionsNeitherOverlapNorTouchTheTables(t *testing.T) {
-	for _, kind := range image.Kinds() {
+	for _, kind := range image.Disks() {
 		plan, err := image.NewPlan(request(kind, arch.X86_64))
 		require.NoError(t, err)
 		end := int64(1 << 20)
@@ -135,5 +135,5 @@ func TestKindsAreFoundByName(t *testing.T) {
 	require.Equal(t, "nestos-1-metal4k.aarch64.raw", kind.FileName("nestos", "1", arch.AArch64))
 
 	_, err = image.ParseKind("vmdk")
-	require.EqualError(t, err, `unknown kind of disk image "vmdk"; known are qemu, metal, metal4k`)
+	require.EqualError(t, err, `unknown kind of image "vmdk"; known are qemu, metal, metal4k, openstack, live`)
 }

@@ -45,11 +45,14 @@ func (b *builder) installBIOS(ctx context.Context) error {
 	// The prefix is the boot partition of the disk that was booted from,
 	// whichever that is; so a copy of the disk boots from itself.
 	prefix := fmt.Sprintf("(,gpt%d)/grub2", image.BootPartition)
-	err := b.load.makeCore(ctx, b.r, "i386-pc", b.load.bios, prefix, b.in.Scratch, "core.img", "biosdisk", "all_video")
+	err := b.load.makeCore(ctx, b.run, core{
+		format: "i386-pc", modules: b.load.bios, prefix: prefix, dir: b.scratch, name: "core.img",
+		extra: []string{"biosdisk", "all_video"},
+	})
 	if err != nil {
 		return err
 	}
-	coreImg, err := os.ReadFile(filepath.Join(b.in.Scratch, "core.img"))
+	coreImg, err := os.ReadFile(filepath.Join(b.scratch, "core.img"))
 	if err != nil {
 		return err
 	}
@@ -63,11 +66,11 @@ func (b *builder) installBIOS(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	core, err := grub.Core(coreImg, first, part.Size)
+	placed, err := grub.Core(coreImg, first, part.Size)
 	if err != nil {
 		return err
 	}
-	return b.writeAt(map[int64][]byte{0: code, part.Start: core})
+	return b.writeAt(map[int64][]byte{0: code, part.Start: placed})
 }
 
 // writeAt writes pieces of the raw disk, by their offsets.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/nestos/nosa-actions/internal/atomicfile"
 	"github.com/nestos/nosa-actions/internal/image"
 	"github.com/nestos/nosa-actions/internal/imageconf"
 	"github.com/nestos/nosa-actions/internal/tool"
@@ -39,38 +40,32 @@ func prepareSyslinuxMenu(sysroot string) error {
 	return os.Symlink("../loader/syslinux.cfg", filepath.Join(boot, "syslinux/syslinux.cfg"))
 }
 
-// chooseMenu keeps the menu that the tree's GRUB reads and tells ostree, for
-// good, to keep only that.
-func (b *builder) chooseMenu() (bootloader string, err error) {
-	if !b.load.blscfg {
-		for _, arg := range b.root.entry.Options {
-			if arg != image.FirstBootKarg && strings.ContainsAny(arg, ";&|{}<>'\"\\$") {
-				return "", fmt.Errorf("kernel argument %q has a character that this tree's GRUB, which lacks blscfg, takes for its own", arg)
-			}
-		}
+// chooseMenu keeps the menu that the tree's GRUB reads. ostree is to keep only
+// that, for good.
+func (s *Sysroot) chooseMenu() (bootloader string, err error) {
+	if !s.load.blscfg {
 		return "syslinux", nil
 	}
-	boot := filepath.Join(b.root.path, "boot")
-	if err := os.Remove(filepath.Join(boot, "loader/syslinux.cfg")); err != nil {
+	if err := os.Remove(filepath.Join(s.Boot, "loader/syslinux.cfg")); err != nil {
 		return "", err
 	}
-	return "none", os.RemoveAll(filepath.Join(boot, "syslinux"))
+	return "none", os.RemoveAll(filepath.Join(s.Boot, "syslinux"))
 }
 
 // configureRepo sets the options that the deployed system lives with.
-func (b *builder) configureRepo(ctx context.Context, bootloader string) error {
+func (s *Sysroot) configureRepo(ctx context.Context, bootloader string) error {
 	options := [][]string{
 		{"unset", "core.fsync"},
 		{"set", "sysroot.bootloader", bootloader},
 		{"set", "sysroot.readonly", "true"},
 		{"set", "sysroot.bls-append-except-default", `grub_users=""`},
 	}
-	if b.in.Config.Composefs {
+	if s.Config.Composefs {
 		options = append(options, []string{"set", "ex-integrity.composefs", "true"})
 	}
-	repo := filepath.Join(b.root.path, "ostree/repo")
+	repo := filepath.Join(s.Path, "ostree/repo")
 	for _, o := range options {
-		_, err := b.r.Run(ctx, tool.Cmd{Name: "ostree", Args: append([]string{"config", "--repo=" + repo}, o...)})
+		_, err := s.run.Run(ctx, tool.Cmd{Name: "ostree", Args: append([]string{"config", "--repo=" + repo}, o...)})
 		if err != nil {
 			return fmt.Errorf("repository option %s: %w", strings.Join(o, " "), err)
 		}
@@ -78,53 +73,83 @@ func (b *builder) configureRepo(ctx context.Context, bootloader string) error {
 	return nil
 }
 
-// stageBoot moves what ostree put into /boot out of the root, which keeps an
-// empty mount point, and adds the files that GRUB reads. It returns the
-// directory that becomes the boot partition.
-func (b *builder) stageBoot() (string, error) {
-	boot := filepath.Join(b.in.Scratch, "boot")
-	mountPoint := filepath.Join(b.root.path, "boot")
-	if err := os.Rename(mountPoint, boot); err != nil {
-		return "", err
+// stageBoot makes the directory that becomes the boot partition: what ostree put
+// there, with this image's kernel arguments, and the files that GRUB reads.
+func (b *builder) stageBoot(ctx context.Context, boot string) error {
+	// Hard links: kernel and initramfs are large.
+	if _, err := b.run.Run(ctx, tool.Cmd{Name: "cp", Args: []string{"-a", "--link", b.Boot, boot}}); err != nil {
+		return err
 	}
-	for path, mode := range map[string]os.FileMode{
-		mountPoint:                    0o755,
-		filepath.Join(boot, "efi"):    0o755,
-		filepath.Join(boot, "grub2"):  0o700,
-		filepath.Join(boot, "nestos"): 0o755,
-	} {
-		if err := os.Mkdir(path, mode); err != nil {
-			return "", err
-		}
-		if err := os.Chmod(path, mode); err != nil { // whatever the umask
-			return "", err
+	if err := b.setKargs(boot); err != nil {
+		return err
+	}
+	for name, mode := range map[string]os.FileMode{"efi": 0o755, "grub2": 0o700, "nestos": 0o755} {
+		if err := makeDir(filepath.Join(boot, name), mode); err != nil {
+			return err
 		}
 	}
 	script, err := b.grubScript()
 	if err != nil {
-		return "", err
+		return err
 	}
 	files := map[string][]byte{
 		"grub2/grub.cfg":     []byte(script),
 		"ignition.firstboot": nil,
 	}
-	if table, ok := b.in.Platforms[b.in.Arch.RPM]; ok {
+	if table, ok := b.Platforms[b.Arch.RPM]; ok {
 		if files["nestos/platforms.json"], err = prettyJSON(table); err != nil {
-			return "", err
+			return err
 		}
 	}
 	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(boot, name), content, 0o644); err != nil {
-			return "", err
+			return err
 		}
 	}
-	return boot, nil
+	return nil
+}
+
+// setKargs puts the image's kernel arguments in the place that deploy left for
+// them: in the boot entry and, where there is one, in the syslinux menu.
+func (b *builder) setKargs(boot string) error {
+	if !b.load.blscfg {
+		for _, arg := range b.plan.Kargs {
+			if arg != image.FirstBootKarg && strings.ContainsAny(arg, ";&|{}<>'\"\\$") {
+				return fmt.Errorf("kernel argument %q has a character that this tree's GRUB, which lacks blscfg, takes for its own", arg)
+			}
+		}
+	}
+	entries, err := filepath.Glob(filepath.Join(boot, "loader/entries/ostree-*.conf"))
+	if err != nil {
+		return err
+	}
+	if len(entries) != 1 {
+		return fmt.Errorf("ostree wrote %d boot entries instead of one", len(entries))
+	}
+	files := entries
+	if !b.load.blscfg {
+		files = append(files, filepath.Join(boot, "loader/syslinux.cfg"))
+	}
+	for _, path := range files {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if n := bytes.Count(text, []byte(kargsMark)); n != 1 {
+			return fmt.Errorf("ostree wrote the kernel arguments %d times into %s instead of once", n, filepath.Base(path))
+		}
+		text = bytes.Replace(text, []byte(kargsMark), []byte(strings.Join(b.plan.Kargs, " ")), 1)
+		if err := atomicfile.Write(path, text, 0o644); err != nil { // it is a hard link
+			return err
+		}
+	}
+	return nil
 }
 
 // grubScript is the static grub.cfg with the platform's console commands.
 func (b *builder) grubScript() (string, error) {
-	commands := b.in.Platforms.Console(b.in.Arch.RPM, b.in.Kind.Traits().Platform).GrubCommands
-	return insertAfterMarker(b.in.Config.GrubScript, commands)
+	commands := b.Platforms.Console(b.Arch.RPM, b.plan.Kind.Traits().Platform).GrubCommands
+	return insertAfterMarker(b.Config.GrubScript, commands)
 }
 
 func insertAfterMarker(script string, commands []string) (string, error) {

@@ -1,5 +1,5 @@
 // Package disk assembles disk images without a virtual machine: from a commit
-// in an OSTree repository to a file with partitions, boot loaders for BIOS and
+// in an OSTree repository to files with partitions, boot loaders for BIOS and
 // UEFI, and a deployment. File systems that a tool can fill from a directory
 // are never mounted; for the others there is a loop mount in a mount namespace
 // of its own, which ends with the process that uses it.
@@ -9,6 +9,7 @@ package disk
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -24,8 +25,9 @@ import (
 	"github.com/nestos/nosa-actions/internal/tool"
 )
 
-// Input says what to write and where.
-type Input struct {
+// Source says what the images of a build are made from. It is the same for all
+// of them.
+type Source struct {
 	Repo      string // OSTree repository that holds the commit, in any mode
 	Commit    string
 	Ref       string // of the build; may be empty unless the config names a remote
@@ -33,146 +35,220 @@ type Input struct {
 	BuildID   string
 	Config    *imageconf.Config
 	Platforms imageconf.Platforms
-	Kind      image.Kind
 	Arch      arch.Arch
 
-	// Scratch is a directory for intermediate files, made if it is missing and
-	// emptied in the end. It needs room for twice the tree.
+	// Scratch is a directory for intermediate files, emptied in the beginning
+	// and removed in the end. It needs room for the tree, and for twice the
+	// tree with each image.
 	Scratch string
-	// Output is the finished file. It appears whole or not at all, but is not
-	// flushed to the disk.
-	Output string
 	// Random feeds the partition GUIDs; nil means crypto/rand.
 	Random io.Reader
 }
 
-// Write makes the image. It must run as root, since a tree has files of many
-// owners. An image that could not be finished leaves nothing behind. Its errors do
-// not name the kind of image; the caller does.
-func Write(ctx context.Context, r tool.Runner, log *progress.Log, in Input) error {
-	if err := in.check(); err != nil {
-		return err
-	}
-	if err := os.RemoveAll(in.Scratch); err != nil {
-		return fmt.Errorf("clearing the scratch directory: %w", err)
-	}
-	if err := os.MkdirAll(in.Scratch, 0o700); err != nil {
-		return fmt.Errorf("making the scratch directory: %w", err)
-	}
-	defer os.RemoveAll(in.Scratch) //nolint:errcheck // the next run clears it
-	return write(ctx, r, log, in)
+// Sysroot is a physical root with the commit as its only deployment. Images are
+// written from it, several at a time.
+type Sysroot struct {
+	Source
+	Path       string // the physical root
+	Deployment string // the deployed tree, absolute
+	Boot       string // what belongs on the boot partition of every image
+
+	run     tool.Runner
+	load    *loaders
+	content image.Content
+	plans   map[image.Kind]*image.Plan
+	roots   map[string]*sharedRoot // by rootKey
 }
 
-// write is the order of the work: deploy, plan, fill, finish.
-func write(ctx context.Context, r tool.Runner, log *progress.Log, in Input) error {
-	step := log.Step("deploying %.12s", in.Commit)
+// Deploy makes the physical root for images of the given kinds, and settles
+// what they will be: what cannot be made is refused here, before it is begun. It
+// must run as root, since a tree has files of many owners. Errors do not name
+// the kinds; the caller does. A Sysroot is to be closed.
+func Deploy(ctx context.Context, r tool.Runner, log *progress.Log, src Source, kinds ...image.Kind) (*Sysroot, error) {
+	if err := src.check(kinds); err != nil {
+		return nil, err
+	}
+	if err := os.RemoveAll(src.Scratch); err != nil {
+		return nil, fmt.Errorf("clearing the scratch directory: %w", err)
+	}
+	if err := os.MkdirAll(src.Scratch, 0o700); err != nil {
+		return nil, fmt.Errorf("making the scratch directory: %w", err)
+	}
+	s := &Sysroot{Source: src, run: r}
+	if err := s.prepare(ctx, log, kinds); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// Close removes the scratch directory.
+func (s *Sysroot) Close() error { return os.RemoveAll(s.Scratch) }
+
+// Plan is what the image of a kind that Deploy was told of will be.
+func (s *Sysroot) Plan(kind image.Kind) *image.Plan { return s.plans[kind] }
+
+// prepare deploys, measures and plans.
+func (s *Sysroot) prepare(ctx context.Context, log *progress.Log, kinds []image.Kind) error {
+	step := log.Step("deploying %.12s", s.Commit)
 	defer step.Stop()
-	root, err := deploy(ctx, r, in)
-	if err != nil {
+	if err := s.deploy(ctx); err != nil {
 		return err
 	}
-	content, err := measure(filepath.Join(root.path, "ostree/repo/objects"))
-	if err != nil {
+	if err := s.measure(); err != nil {
 		return fmt.Errorf("measuring the tree: %w", err)
 	}
-	plan, err := image.NewPlan(image.Request{
-		Kind: in.Kind, Arch: in.Arch, Name: in.Stateroot, BuildID: in.BuildID,
-		Config: in.Config, Platforms: in.Platforms, Content: content, Random: in.Random,
-	})
+	if err := s.plan(kinds); err != nil {
+		return err
+	}
+	var err error
+	if s.load, err = findLoaders(s.Deployment, s.Arch); err != nil {
+		return err
+	}
+	bootloader, err := s.chooseMenu()
 	if err != nil {
 		return err
 	}
-	// Once in the raw disk, once more in what it is converted to.
-	if err := checkSpace(in.Scratch, 2*content.Bytes()); err != nil {
+	if err := s.configureRepo(ctx, bootloader); err != nil {
 		return err
 	}
-	step.Done("%d objects", content.Objects)
+	step.Done("%d objects", s.content.Objects)
+	return nil
+}
 
-	step = log.Step("filling %s", plan.FileName)
-	defer step.Stop()
-	disk := filepath.Join(in.Scratch, "disk.raw")
-	if err := createDisk(disk, plan); err != nil {
-		return err
+// plan lays out the images and makes sure that there is room for them.
+func (s *Sysroot) plan(kinds []image.Kind) error {
+	s.plans = map[image.Kind]*image.Plan{}
+	s.roots = map[string]*sharedRoot{}
+	copies := int64(0)
+	for _, kind := range kinds {
+		plan, err := image.NewPlan(image.Request{
+			Kind: kind, Arch: s.Arch, Name: s.Stateroot, BuildID: s.BuildID,
+			Config: s.Config, Platforms: s.Platforms, Content: s.content, Random: s.Random,
+		})
+		if err != nil {
+			return err
+		}
+		s.plans[kind] = plan
+		if copies++; plan.Format != image.Raw {
+			copies++ // in the raw disk, and in what it is converted to
+		}
+		key := rootKey(plan)
+		if s.roots[key] == nil {
+			s.roots[key] = &sharedRoot{file: filepath.Join(s.Scratch, fmt.Sprintf("root%d.img", len(s.roots)))}
+		}
+		s.roots[key].users++
 	}
-	load, err := findLoaders(root.deployment, in.Arch)
+	for _, shared := range s.roots {
+		if shared.users > 1 {
+			copies++
+		}
+	}
+	return s.CheckSpace(s.Scratch, copies)
+}
+
+// builder makes one image.
+type builder struct {
+	*Sysroot
+	plan    *image.Plan
+	scratch string // of this image
+	disk    string // the raw disk being filled
+}
+
+// builder prepares to make an image of a kind.
+func (s *Sysroot) builder(kind image.Kind, scratch string) (*builder, error) {
+	plan := s.plans[kind]
+	if plan == nil {
+		return nil, fmt.Errorf("no %s image was planned", kind)
+	}
+	return &builder{Sysroot: s, plan: plan, scratch: scratch, disk: filepath.Join(scratch, "disk.raw")}, nil
+}
+
+// Write makes the image of a kind that Deploy was told of. The output appears
+// whole or not at all, but is not flushed to the disk. Images of different kinds
+// can be written at the same time.
+func (s *Sysroot) Write(ctx context.Context, log *progress.Log, kind image.Kind, output string) error {
+	scratch := filepath.Join(s.Scratch, string(kind))
+	b, err := s.builder(kind, scratch)
 	if err != nil {
 		return err
 	}
-	b := &builder{r: r, in: in, plan: plan, root: root, load: load, disk: disk}
+	if err := os.Mkdir(scratch, 0o700); err != nil {
+		return fmt.Errorf("making the scratch directory: %w", err)
+	}
+	defer os.RemoveAll(scratch) //nolint:errcheck // Close removes what is left
+	step := log.Step("filling %s", b.plan.FileName)
+	defer step.Stop()
+	if err := createDisk(b.disk, b.plan); err != nil {
+		return err
+	}
 	if err := b.fill(ctx); err != nil {
 		return err
 	}
 	step.Done("")
-
-	return b.finish(ctx, log)
-}
-
-// builder holds what the parts of an image have in common.
-type builder struct {
-	r    tool.Runner
-	in   Input
-	plan *image.Plan
-	root *sysroot
-	load *loaders
-	disk string // the raw disk being filled
+	return b.finish(ctx, log, output)
 }
 
 // fill writes the file systems and the loaders.
 func (b *builder) fill(ctx context.Context) error {
-	bootloader, err := b.chooseMenu()
-	if err != nil {
-		return err
-	}
-	if err := b.configureRepo(ctx, bootloader); err != nil {
-		return err
-	}
-	boot, err := b.stageBoot()
-	if err != nil {
+	boot := filepath.Join(b.scratch, "boot")
+	if err := b.stageBoot(ctx, boot); err != nil {
 		return fmt.Errorf("boot partition: %w", err)
 	}
 	group, both := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		return b.makeFilesystem(both, image.RootPartition, b.root.path)
+		if err := b.makeRoot(both); err != nil {
+			return fmt.Errorf("making the root file system: %w", err)
+		}
+		return nil
 	})
 	group.Go(func() error {
 		if err := b.installLoaders(both, boot); err != nil {
 			return err
 		}
-		return b.makeFilesystem(both, image.BootPartition, boot)
+		part := b.plan.Partition(image.BootPartition)
+		if err := b.makeExt4(both, part, b.disk, part.Start, boot); err != nil {
+			return fmt.Errorf("making the boot file system: %w", err)
+		}
+		return nil
 	})
-	if err := group.Wait(); err != nil {
-		return err
-	}
-	return b.seal(ctx)
+	return group.Wait()
 }
 
 // finish turns the raw disk into the output.
-func (b *builder) finish(ctx context.Context, log *progress.Log) error {
-	part := filepath.Join(filepath.Dir(b.in.Output), "."+filepath.Base(b.in.Output)+".part")
+func (b *builder) finish(ctx context.Context, log *progress.Log, output string) error {
+	part := filepath.Join(filepath.Dir(output), "."+filepath.Base(output)+".part")
 	defer os.Remove(part) //nolint:errcheck // there is none after success
-	step := log.Step("writing %s", filepath.Base(b.in.Output))
+	step := log.Step("writing %s", filepath.Base(output))
 	defer step.Stop()
-	if err := b.convert(ctx, part); err != nil {
+	if err := b.output(ctx, part); err != nil {
 		return err
 	}
-	if err := os.Rename(part, b.in.Output); err != nil {
+	if err := os.Rename(part, output); err != nil {
 		return err
 	}
 	step.Done("%d MiB virtual", b.plan.Size>>20)
 	return nil
 }
 
-func (in Input) check() error {
-	if in.Kind.Traits().Format == "" {
-		return fmt.Errorf("unknown kind of disk image %q", in.Kind)
+func (src Source) check(kinds []image.Kind) error {
+	for _, kind := range kinds {
+		if t := kind.Traits(); t.Format == "" || t.Derived {
+			return fmt.Errorf("unknown kind of disk image %q", kind)
+		}
 	}
 	if os.Geteuid() != 0 {
-		return fmt.Errorf("making a disk image needs root: a tree has files of many owners")
+		return errors.New("making a disk image needs root: a tree has files of many owners")
 	}
-	if err := in.Config.CheckRemote(in.Ref); err != nil {
+	if err := src.Config.CheckRemote(src.Ref); err != nil {
 		return err
 	}
-	return tool.Need(toolsFor(in)...)
+	return tool.Need(toolsFor(src.Config, kinds)...)
+}
+
+// CheckSpace makes sure that the file system of dir has room for the tree so many
+// times; else the error is image.ErrNoSpace.
+func (s *Sysroot) CheckSpace(dir string, copies int64) error {
+	return checkSpace(dir, copies*s.content.Bytes())
 }
 
 // checkSpace makes sure that the file system of dir has room for so many bytes.
@@ -187,17 +263,19 @@ func checkSpace(dir string, need int64) error {
 	return nil
 }
 
-// toolsFor lists the host programs that the image cannot be made without.
-func toolsFor(in Input) []string {
-	need := []string{"ostree", "mke2fs", "debugfs", "mkfs.vfat", "mcopy"}
-	if in.Kind.Traits().Format == image.QCOW2 {
-		need = append(need, "qemu-img")
+// toolsFor lists the host programs that the images cannot be made without.
+func toolsFor(c *imageconf.Config, kinds []image.Kind) []string {
+	need := []string{"ostree", "cp", "mke2fs", "debugfs", "mkfs.vfat", "mcopy"}
+	for _, kind := range kinds {
+		if kind.Traits().Format == image.QCOW2 {
+			need = append(need, "qemu-img")
+		}
 	}
-	switch in.Config.RootFS {
+	switch c.RootFS {
 	case "xfs":
 		need = append(need, "mkfs.xfs", "unshare", "mount")
 	case "btrfs":
-		need = append(need, "mkfs.btrfs", "unshare", "mount")
+		need = append(need, "mkfs.btrfs", "btrfs", "flock", "unshare", "mount")
 	}
 	return need
 }

@@ -2,6 +2,7 @@ package disk_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -9,10 +10,12 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/nestos/nosa-actions/internal/arch"
 	"github.com/nestos/nosa-actions/internal/image"
 	"github.com/nestos/nosa-actions/internal/image/disk"
+	"github.com/nestos/nosa-actions/internal/image/imagetest"
 	"github.com/nestos/nosa-actions/internal/imageconf"
 	"github.com/nestos/nosa-actions/internal/testkit"
 	"github.com/nestos/nosa-actions/internal/tool"
@@ -33,36 +36,51 @@ func config(t testing.TB, more string) *imageconf.Config {
 	return c
 }
 
+// request is what a test asks for: one image.
+type request struct {
+	disk.Source
+	Kind   image.Kind
+	Output string
+}
+
+// write makes the image, as the only one of its call.
+func (r request) write(ctx context.Context, run tool.Runner) error {
+	s, err := disk.Deploy(ctx, run, nil, r.Source, r.Kind)
+	if err != nil {
+		return err
+	}
+	return errors.Join(s.Write(ctx, nil, r.Kind, r.Output), s.Close())
+}
+
 // input asks for an image of the small tree.
-func input(t *testing.T, kind image.Kind, yaml string) disk.Input {
+func input(t *testing.T, kind image.Kind, yaml string) request {
 	t.Helper()
 	repo, checksum := smallCommit(t)
 	return inputOf(t, repo, checksum, kind, yaml)
 }
 
-func inputOf(t *testing.T, repo, checksum string, kind image.Kind, yaml string) disk.Input {
+func inputOf(t *testing.T, repo, checksum string, kind image.Kind, yaml string) request {
 	t.Helper()
 	testkit.NeedTool(t, "ostree", "mke2fs", "debugfs", "e2fsck", "mkfs.vfat", "fsck.vfat", "mcopy", "mdir", "mtype",
 		"grub-mkimage", "bwrap", "qemu-img", "sgdisk", "fdisk", "blkid")
 	dir := t.TempDir()
-	return disk.Input{
-		Repo: repo, Commit: checksum, Ref: ref, Stateroot: "nestos", BuildID: "1.0",
-		Config: config(t, yaml), Platforms: platforms, Kind: kind, Arch: arch.X86_64,
-		Scratch: filepath.Join(dir, "scratch"), Output: filepath.Join(dir, "image"),
-	}
+	return request{Kind: kind, Output: filepath.Join(dir, "image"), Source: disk.Source{
+		Repo: repo, Commit: checksum, Ref: imagetest.Ref, Stateroot: "nestos", BuildID: "1.0",
+		Config: config(t, yaml), Platforms: platforms, Arch: arch.X86_64, Scratch: filepath.Join(dir, "scratch"),
+	}}
 }
 
 func TestQEMUImageBootsUnderBothFirmwares(t *testing.T) {
 	in := input(t, image.QEMU, "size: 2\nrootfs: ext4\nostree-remote: openEuler\n")
 
-	require.NoError(t, disk.Write(t.Context(), tool.Host{}, nil, in))
+	require.NoError(t, in.write(t.Context(), tool.Host{}))
 
 	require.Contains(t, host(t, "qemu-img", "check", in.Output), "No errors were found")
 	info := host(t, "qemu-img", "info", in.Output)
 	require.Contains(t, info, "file format: qcow2")
 	require.Contains(t, info, "virtual size: 2 GiB")
 	require.NoDirExists(t, in.Scratch)
-	args := commandLine(t, bios(), "qcow2", in.Output, 512)
+	args := imagetest.CommandLine(t, imagetest.BIOS(), imagetest.Disk("qcow2", in.Output, 512))
 	require.Equal(t, []string{
 		"mitigations=auto,nosmt", "ignition.platform.id=qemu", "console=tty0", "console=ttyS0,115200n8", "ignition.firstboot",
 	}, args[1:6])
@@ -73,14 +91,14 @@ func TestQEMUImageBootsUnderBothFirmwares(t *testing.T) {
 	raw := filepath.Join(t.TempDir(), "raw")
 	host(t, "qemu-img", "convert", "-O", "raw", in.Output, raw)
 	host(t, "debugfs", "-w", "-R", "rm /ignition.firstboot", open(t, raw, 512).at(image.BootPartition))
-	second := commandLine(t, uefi(t), "raw", raw, 512)
+	second := imagetest.CommandLine(t, imagetest.UEFI(t), imagetest.Disk("raw", raw, 512))
 	require.Equal(t, slices.Delete(slices.Clone(args), 5, 6), second)
 }
 
 func TestMetalImageSatisfiesItsJudges(t *testing.T) {
 	in := input(t, image.Metal, "rootfs: ext4\nostree-remote: openEuler\n")
 
-	require.NoError(t, disk.Write(t.Context(), tool.Host{}, nil, in))
+	require.NoError(t, in.write(t.Context(), tool.Host{}))
 
 	img := open(t, in.Output, 512)
 	require.Contains(t, host(t, "sgdisk", "-v", in.Output), "No problems found.")
@@ -92,12 +110,12 @@ func TestMetalImageSatisfiesItsJudges(t *testing.T) {
 	}, partitionLines(table)[:3])
 	img.checkFilesystems(t)
 
-	require.Equal(t, "{\n\t\"build\": \"1.0\",\n\t\"ref\": \""+ref+"\",\n\t\"ostree-commit\": \""+in.Commit+
+	require.Equal(t, "{\n\t\"build\": \"1.0\",\n\t\"ref\": \""+imagetest.Ref+"\",\n\t\"ostree-commit\": \""+in.Commit+
 		"\",\n\t\"imgid\": \"nestos-1.0-metal.x86_64.raw\"\n}", img.cat(t, image.RootPartition, "/.nestos-aleph-version.json"))
 	require.Contains(t, img.stat(t, image.RootPartition, "/"), "Flags: 0x80010")
 	deployment := "/ostree/deploy/nestos/deploy/" + in.Commit + ".0"
 	require.Contains(t, img.stat(t, image.RootPartition, deployment), "Flags: 0x80010")
-	require.Equal(t, "[origin]\nrefspec=openEuler:"+ref, img.cat(t, image.RootPartition, deployment+".origin"))
+	require.Equal(t, "[origin]\nrefspec=openEuler:"+imagetest.Ref, img.cat(t, image.RootPartition, deployment+".origin"))
 	require.Contains(t, img.stat(t, image.RootPartition, deployment+"/usr/bin/tool"), "Mode:  04755")
 	require.Contains(t, img.stat(t, image.RootPartition, deployment+"/usr/bin/tool"), "Links: 2")
 	require.Contains(t, img.stat(t, image.RootPartition, deployment+"/etc/skel"), "User:     7   Group:     8")
@@ -122,7 +140,7 @@ func TestMetalImageSatisfiesItsJudges(t *testing.T) {
 func TestMetal4kImageBootsFromLargeSectors(t *testing.T) {
 	in := input(t, image.Metal4k, "rootfs: ext4\n")
 
-	require.NoError(t, disk.Write(t.Context(), tool.Host{}, nil, in))
+	require.NoError(t, in.write(t.Context(), tool.Host{}))
 
 	img := open(t, in.Output, 4096)
 	img.checkFilesystems(t)
@@ -137,33 +155,137 @@ func TestMetal4kImageBootsFromLargeSectors(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, make([]byte, 440), boot, "no BIOS loader on 4k sectors")
 
-	args := commandLine(t, uefi(t), "raw", in.Output, 4096)
+	args := imagetest.CommandLine(t, imagetest.UEFI(t), imagetest.Disk("raw", in.Output, 4096))
 	require.Equal(t, []string{"mitigations=auto,nosmt", "ignition.platform.id=metal", "ignition.firstboot"}, args[1:4])
 	deployment := "/ostree/deploy/nestos/deploy/" + in.Commit + ".0"
 	require.Equal(t, "[origin]\nrefspec="+in.Commit, img.cat(t, image.RootPartition, deployment+".origin"))
 }
 
-func TestXFSRootIsFilledThroughAPrivateMount(t *testing.T) {
-	testkit.NeedTool(t, "mkfs.xfs", "xfs_repair", "unshare")
+// needFilesystem skips where the kernel cannot mount one.
+func needFilesystem(t *testing.T, name string) {
+	t.Helper()
 	known, err := os.ReadFile("/proc/filesystems")
 	require.NoError(t, err)
-	if !slices.Contains(strings.Fields(string(known)), "xfs") {
-		t.Skip("this kernel does not know xfs")
+	if !slices.Contains(strings.Fields(string(known)), name) {
+		t.Skip("this kernel does not know " + name)
 	}
-	in := input(t, image.Metal, "rootfs: xfs\n")
+}
 
-	require.NoError(t, disk.Write(t.Context(), tool.Host{}, nil, in))
+func TestRootThatNoToolFillsIsMadeThroughAPrivateMount(t *testing.T) {
+	for name, judge := range map[string][]string{
+		"xfs":   {"xfs_repair", "-n", "-f"},
+		"btrfs": {"btrfs", "check", "--readonly"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			testkit.NeedTool(t, "mkfs."+name, judge[0], "unshare")
+			needFilesystem(t, name)
+			in := input(t, image.Metal, "rootfs: "+name+"\n")
 
-	root := open(t, in.Output, 512).partition(t, image.RootPartition)
-	host(t, "xfs_repair", "-n", "-f", root)
-	require.Contains(t, host(t, "blkid", "-p", root), `LABEL="root" UUID="910678ff-f77e-4a7d-8d53-86f2ac47a823"`)
-	mounts, err := os.ReadFile("/proc/self/mounts")
+			require.NoError(t, in.write(t.Context(), tool.Host{}))
+
+			img := open(t, in.Output, 512)
+			root := img.partition(t, image.RootPartition)
+			host(t, judge[0], append(judge[1:], root)...)
+			blkid := host(t, "blkid", "-p", root)
+			for _, want := range []string{`TYPE="` + name + `"`, `LABEL="root"`, `UUID="910678ff-f77e-4a7d-8d53-86f2ac47a823"`} {
+				require.Contains(t, blkid, want)
+			}
+			dir := img.sysroot(t)
+			require.FileExists(t, filepath.Join(dir, ".nestos-aleph-version.json"))
+			host(t, "ostree", "fsck", "--repo="+dir+"/ostree/repo")
+			flags := img.onRoot(t, `lsattr -d "$1" "$1"/ostree/deploy/nestos/deploy/*.0`)
+			require.Regexp(t, `(?m)^-+i-+ .*\n-+i-+ .*$`, flags, "root and deployment are immutable")
+			mounts, err := os.ReadFile("/proc/self/mounts")
+			require.NoError(t, err)
+			require.NotContains(t, string(mounts), in.Scratch)
+		})
+	}
+}
+
+func TestVerityIsAFeatureOfBothFilesystems(t *testing.T) {
+	in := input(t, image.Metal, "rootfs: ext4verity\nbootfs: ext4verity\nbootfs_metadata_csum_seed: true\n")
+
+	require.NoError(t, in.write(t.Context(), tool.Host{}))
+
+	img := open(t, in.Output, 512)
+	for number, want := range map[int][]string{
+		image.RootPartition: {"verity"}, image.BootPartition: {"verity", "metadata_csum_seed"},
+	} {
+		features := host(t, "debugfs", "-R", "features", img.at(number))
+		for _, feature := range want {
+			require.Contains(t, strings.Fields(features), feature)
+		}
+	}
+}
+
+// All images of one call have the same root file system but for the file that
+// says which image it is; each is written at the same time as the others.
+func TestImagesShareOneDeployment(t *testing.T) {
+	for _, filesystem := range []string{"ext4", "xfs", "btrfs"} {
+		t.Run(filesystem, func(t *testing.T) {
+			needFilesystem(t, filesystem)
+			in := input(t, image.QEMU, "size: 2\nrootfs: "+filesystem+"\n")
+			kinds := []image.Kind{image.QEMU, image.Metal, image.Metal4k}
+			s, err := disk.Deploy(t.Context(), tool.Host{}, nil, in.Source, kinds...)
+			require.NoError(t, err)
+			defer s.Close()
+			output := func(kind image.Kind) string { return in.Output + "-" + string(kind) }
+			group, ctx := errgroup.WithContext(t.Context())
+			for _, kind := range kinds {
+				group.Go(func() error { return s.Write(ctx, nil, kind, output(kind)) })
+			}
+			require.NoError(t, group.Wait())
+
+			raw := output(image.QEMU) + ".raw"
+			host(t, "qemu-img", "convert", "-O", "raw", output(image.QEMU), raw)
+			for kind, img := range map[image.Kind]rawImage{
+				image.QEMU: open(t, raw, 512), image.Metal: open(t, output(image.Metal), 512), image.Metal4k: open(t, output(image.Metal4k), 4096),
+			} {
+				root := img.sysroot(t)
+				aleph, err := os.ReadFile(root + "/.nestos-aleph-version.json")
+				require.NoError(t, err)
+				require.Contains(t, string(aleph), `"imgid": "nestos-1.0-`+string(kind)+`.x86_64.`)
+				entry := host(t, "sh", "-c", "cat "+root+"/boot/loader/entries/*.conf")
+				require.Contains(t, entry, "ignition.platform.id="+kind.Traits().Platform)
+				host(t, "ostree", "fsck", "--repo="+root+"/ostree/repo")
+			}
+		})
+	}
+}
+
+func TestAarch64HasNoBIOS(t *testing.T) {
+	tree := imagetest.SmallTree(t)
+	payload := filepath.Join(tree, "usr/lib/bootupd/updates/EFI")
+	for name, content := range map[string]string{
+		"BOOT/BOOTAA64.EFI": "shim", "openEuler/grubaa64.efi": "grub", "../EFI.json": `{"version":"1"}`,
+	} {
+		path := filepath.Join(payload, name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(t, os.WriteFile(path, []byte(content), 0o644))
+	}
+	repo, checksum := imagetest.Commit(t, t.TempDir(), tree)
+	in := inputOf(t, repo, checksum, image.Metal, "rootfs: ext4\n")
+	in.Arch = arch.AArch64
+
+	require.NoError(t, in.write(t.Context(), tool.Host{}))
+
+	img := open(t, in.Output, 512)
+	require.Contains(t, host(t, "sgdisk", "-v", in.Output), "No problems found.")
+	require.Equal(t, "1 2048 4095 1024.0 KiB 8301 reserved", partitionLines(host(t, "sgdisk", "-p", in.Output))[0])
+	esp := img.partition(t, image.ESPPartition)
+	require.Equal(t, "shim", host(t, "mtype", "-i", esp, "::/EFI/BOOT/BOOTAA64.EFI"))
+	require.NotContains(t, host(t, "debugfs", "-R", "ls -p /grub2", img.at(image.BootPartition)), "i386-pc")
+	code := make([]byte, 440)
+	f, err := os.Open(in.Output)
 	require.NoError(t, err)
-	require.NotContains(t, string(mounts), in.Scratch)
+	defer f.Close()
+	_, err = f.ReadAt(code, 0)
+	require.NoError(t, err)
+	require.Equal(t, make([]byte, 440), code, "no boot code in the first sector")
 }
 
 func TestBootupdPayloadGoesToTheESP(t *testing.T) {
-	tree := smallTree(t)
+	tree := imagetest.SmallTree(t)
 	payload := filepath.Join(tree, "usr/lib/bootupd/updates/EFI")
 	for name, content := range map[string]string{
 		"BOOT/BOOTX64.EFI": "shim", "BOOT/fbx64.efi": "fallback", "openEuler/grubx64.efi": "grub", "../EFI.json": `{"timestamp":"2025-01-14T00:00:00Z","version":"grub2-2.12,shim-15"}`,
@@ -173,10 +295,10 @@ func TestBootupdPayloadGoesToTheESP(t *testing.T) {
 		require.NoError(t, os.WriteFile(path, []byte(content), 0o644))
 	}
 	require.NoError(t, os.RemoveAll(filepath.Join(tree, "usr/lib/grub/x86_64-efi")))
-	repo, checksum := commit(t, t.TempDir(), tree)
+	repo, checksum := imagetest.Commit(t, t.TempDir(), tree)
 	in := inputOf(t, repo, checksum, image.Metal, "rootfs: ext4\ncomposefs: true\n")
 
-	require.NoError(t, disk.Write(t.Context(), tool.Host{}, nil, in))
+	require.NoError(t, in.write(t.Context(), tool.Host{}))
 
 	img := open(t, in.Output, 512)
 	esp := img.partition(t, image.ESPPartition)
@@ -195,28 +317,64 @@ func TestBootupdPayloadGoesToTheESP(t *testing.T) {
 	}
 }
 
+func TestOpenStackImageIsTheQEMUImageWithAnotherPlatform(t *testing.T) {
+	qemu := input(t, image.QEMU, "size: 2\nrootfs: ext4\n")
+	qemu.Platforms = imageconf.Platforms{"x86_64": {
+		"qemu": platforms["x86_64"]["qemu"],
+		"openstack": {
+			GrubCommands:    []string{"serial --speed=9600"},
+			KernelArguments: []string{"console=ttyS0,115200n8", "console=tty0"},
+		},
+	}}
+	require.NoError(t, qemu.write(t.Context(), tool.Host{}))
+	dir := t.TempDir()
+	output := filepath.Join(dir, "openstack.qcow2")
+
+	require.NoError(t, disk.Derive(t.Context(), tool.Host{}, nil, disk.Derivation{
+		Source: qemu.Output, Kind: image.OpenStack, Scratch: filepath.Join(dir, "scratch"), Output: output,
+	}))
+
+	require.Contains(t, host(t, "qemu-img", "check", output), "No errors were found")
+	args := imagetest.CommandLine(t, imagetest.BIOS(), imagetest.Disk("qcow2", output, 512))
+	require.Equal(t, "mitigations=auto,nosmt", args[1])
+	require.Equal(t, "ignition.firstboot", args[2])
+	require.Equal(t, []string{"ignition.platform.id=openstack", "console=ttyS0,115200n8", "console=tty0"}, args[4:])
+	disk := filepath.Join(dir, "raw")
+	host(t, "qemu-img", "convert", "-O", "raw", output, disk)
+	img := open(t, disk, 512)
+	script := img.cat(t, image.BootPartition, "/grub2/grub.cfg")
+	require.Contains(t, script, imageconf.ConsoleStart+"\nserial --speed=9600\n"+imageconf.ConsoleEnd+"\n")
+	require.NotContains(t, script, "terminal_input")
+	root := img.sysroot(t)
+	require.Contains(t, host(t, "sh", "-c", "cat "+root+"/boot/loader/entries/*.conf"), "ignition.platform.id=openstack")
+	aleph, err := os.ReadFile(root + "/.nestos-aleph-version.json")
+	require.NoError(t, err)
+	require.Contains(t, string(aleph), "nestos-1.0-qemu.x86_64.qcow2", "what it was made from")
+	require.NoDirExists(t, filepath.Join(dir, "scratch"))
+}
+
 func TestWhatCannotBeMadeLeavesNothing(t *testing.T) {
-	bare := smallTree(t)
+	bare := imagetest.SmallTree(t)
 	require.NoError(t, os.RemoveAll(filepath.Join(bare, "usr/lib/grub")))
-	repo, checksum := commit(t, t.TempDir(), bare)
+	repo, checksum := imagetest.Commit(t, t.TempDir(), bare)
 	whole := inputOf(t, repo, checksum, image.QEMU, "")
 	for name, c := range map[string]struct {
 		yaml   string
-		change func(*disk.Input)
+		change func(*request)
 		want   string
 	}{
-		"no loader":      {"size: 2\n", func(*disk.Input) {}, "the tree has no boot loader for UEFI"},
-		"unknown commit": {"size: 2\n", func(in *disk.Input) { in.Commit = strings.Repeat("0", 64) }, "pulling commit 0000"},
-		"no size":        {"", func(*disk.Input) {}, "size"},
-		"remote, no ref": {"size: 2\nostree-remote: openEuler\n", func(in *disk.Input) { in.Ref = "" }, "ostree-remote"},
-		"unknown kind":   {"", func(in *disk.Input) { in.Kind = "floppy" }, `unknown kind of disk image "floppy"`},
+		"no loader":      {"size: 2\n", func(*request) {}, "the tree has no boot loader for UEFI"},
+		"unknown commit": {"size: 2\n", func(in *request) { in.Commit = strings.Repeat("0", 64) }, "pulling commit 0000"},
+		"no size":        {"", func(*request) {}, "size"},
+		"remote, no ref": {"size: 2\nostree-remote: openEuler\n", func(in *request) { in.Ref = "" }, "ostree-remote"},
+		"unknown kind":   {"", func(in *request) { in.Kind = "floppy" }, `unknown kind of disk image "floppy"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := whole
 			in.Config = config(t, "rootfs: ext4\n"+c.yaml)
 			c.change(&in)
 
-			err := disk.Write(t.Context(), tool.Host{}, nil, in)
+			err := in.write(t.Context(), tool.Host{})
 
 			require.ErrorContains(t, err, c.want)
 			require.NoDirExists(t, in.Scratch)
@@ -232,7 +390,7 @@ func TestCancelledWriteLeavesNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	r := before{Runner: tool.Host{}, name: "mkfs.vfat", do: func(tool.Cmd) error { cancel(); return nil }}
 
-	err := disk.Write(ctx, r, nil, in)
+	err := in.write(ctx, r)
 
 	require.ErrorIs(t, err, context.Canceled)
 	require.NoDirExists(t, in.Scratch)

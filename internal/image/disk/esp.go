@@ -32,7 +32,7 @@ configfile $prefix/grub.cfg
 // makeESP makes the EFI system partition: from bootupd's payload if the tree
 // has one, else with a GRUB image of our making.
 func (b *builder) makeESP(ctx context.Context, boot string) error {
-	efi := filepath.Join(b.in.Scratch, "esp/EFI")
+	efi := filepath.Join(b.scratch, "esp/EFI")
 	var err error
 	if b.load.bootupd != "" {
 		err = b.copyPayload(efi, boot)
@@ -59,8 +59,10 @@ func (b *builder) makeEFIImage(ctx context.Context, efi string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	return b.load.makeCore(ctx, b.r, b.in.Arch.GRUB, b.load.efi, "/EFI/"+b.load.vendor, dir,
-		"BOOT"+b.in.Arch.EFI+".EFI", "fat", "all_video", "efifwsetup")
+	return b.load.makeCore(ctx, b.run, core{
+		format: b.Arch.GRUB, modules: b.load.efi, prefix: "/EFI/" + b.load.vendor, dir: dir,
+		name: "BOOT" + b.Arch.EFI + ".EFI", extra: []string{"fat", "all_video", "efifwsetup"},
+	})
 }
 
 // makeFAT makes the file system of the EFI partition with the directory efi. It
@@ -68,18 +70,18 @@ func (b *builder) makeEFIImage(ctx context.Context, efi string) error {
 // the size of the file that it writes to.
 func (b *builder) makeFAT(ctx context.Context, efi string) error {
 	part := b.plan.Partition(image.ESPPartition)
-	file := filepath.Join(b.in.Scratch, "esp.img")
+	file := filepath.Join(b.scratch, "esp.img")
 	if err := createSparse(file, part.Size); err != nil {
 		return err
 	}
-	_, err := b.r.Run(ctx, tool.Cmd{Name: "mkfs.vfat", Args: []string{
+	_, err := b.run.Run(ctx, tool.Cmd{Name: "mkfs.vfat", Args: []string{
 		"-n", part.FS.Label, "-i", part.FS.UUID, "-S", strconv.FormatInt(b.plan.SectorSize, 10),
 		"-h", strconv.FormatInt(part.Start/b.plan.SectorSize, 10), file,
 	}})
 	if err != nil {
 		return fmt.Errorf("making the file system: %w", err)
 	}
-	_, err = b.r.Run(ctx, tool.Cmd{Name: "mcopy", Args: []string{"-i", file, "-s", "-m", "-Q", efi, "::"}})
+	_, err = b.run.Run(ctx, tool.Cmd{Name: "mcopy", Args: []string{"-i", file, "-s", "-m", "-Q", efi, "::"}})
 	if err != nil {
 		return fmt.Errorf("copying the files: %w", err)
 	}

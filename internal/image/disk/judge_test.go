@@ -14,20 +14,20 @@ import (
 	"github.com/nestos/nosa-actions/internal/image"
 )
 
-// raw is a finished raw image under the eyes of its judges.
-type raw struct {
+// rawImage is a finished raw image under the eyes of its judges.
+type rawImage struct {
 	path  string
 	parts map[int]*gpt.Partition
 }
 
-func open(t *testing.T, path string, sectorSize int) raw {
+func open(t *testing.T, path string, sectorSize int) rawImage {
 	t.Helper()
 	f, err := os.Open(path)
 	require.NoError(t, err)
 	defer f.Close()
 	table, err := gpt.Read(f, sectorSize, sectorSize)
 	require.NoError(t, err)
-	img := raw{path: path, parts: map[int]*gpt.Partition{}}
+	img := rawImage{path: path, parts: map[int]*gpt.Partition{}}
 	for _, p := range table.Partitions {
 		img.parts[p.Index] = p
 	}
@@ -36,22 +36,22 @@ func open(t *testing.T, path string, sectorSize int) raw {
 }
 
 // at names a partition as e2fsprogs want it.
-func (r raw) at(number int) string {
+func (r rawImage) at(number int) string {
 	return fmt.Sprintf("%s?offset=%d", r.path, r.parts[number].GetStart())
 }
 
-func (r raw) cat(t *testing.T, number int, path string) string {
+func (r rawImage) cat(t *testing.T, number int, path string) string {
 	t.Helper()
 	return host(t, "debugfs", "-R", "cat "+path, r.at(number))
 }
 
-func (r raw) stat(t *testing.T, number int, path string) string {
+func (r rawImage) stat(t *testing.T, number int, path string) string {
 	t.Helper()
 	return host(t, "debugfs", "-R", "stat "+path, r.at(number))
 }
 
 // partition copies a partition to a file of its own.
-func (r raw) partition(t *testing.T, number int) string {
+func (r rawImage) partition(t *testing.T, number int) string {
 	t.Helper()
 	src, err := os.Open(r.path)
 	require.NoError(t, err)
@@ -66,18 +66,29 @@ func (r raw) partition(t *testing.T, number int) string {
 	return path
 }
 
-// extract copies the files of an ext4 partition to a directory, by way of the
-// kernel, since what debugfs writes out loses set-user-id bits.
-func (r raw) extract(t *testing.T, number int, dir string) {
+// extract copies the files of a partition to a directory, by way of the kernel,
+// since what debugfs writes out loses set-user-id bits.
+func (r rawImage) extract(t *testing.T, number int, dir string) {
 	t.Helper()
-	const script = `mount -o "loop,ro,noload,offset=$1" "$2" "$3" && cp -a "$3/." "$4/" && umount "$3"`
-	mnt := t.TempDir()
-	host(t, "unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh",
-		fmt.Sprint(r.parts[number].GetStart()), r.path, mnt, dir)
+	r.mounted(t, number, `cp -a "$1/." "$2/"`, dir)
+}
+
+// onRoot runs a script with the mounted root file system as $1.
+func (r rawImage) onRoot(t *testing.T, script string) string {
+	t.Helper()
+	return r.mounted(t, image.RootPartition, script, "")
+}
+
+func (r rawImage) mounted(t *testing.T, number int, script, arg string) string {
+	t.Helper()
+	part := r.parts[number]
+	mount := fmt.Sprintf(`mount -o "loop,ro,offset=%d,sizelimit=%d" %q "$1" && { %s; } && umount "$1"`,
+		part.GetStart(), part.GetSize(), r.path, script)
+	return host(t, "unshare", "--mount", "--propagation", "private", "sh", "-c", mount, "sh", t.TempDir(), arg)
 }
 
 // sysroot copies root and boot as a running system sees them.
-func (r raw) sysroot(t *testing.T) string {
+func (r rawImage) sysroot(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	r.extract(t, image.RootPartition, dir)
@@ -87,7 +98,7 @@ func (r raw) sysroot(t *testing.T) string {
 
 // checkFilesystems holds an image with ext4 root against its sentinels and the
 // checkers of the file systems.
-func (r raw) checkFilesystems(t *testing.T) {
+func (r rawImage) checkFilesystems(t *testing.T) {
 	t.Helper()
 	for number, want := range map[int]string{
 		image.BootPartition: `LABEL="boot" UUID="96d15588-3596-4b3c-adca-a2ff7279ea63" VERSION="1.0" BLOCK_SIZE="4096" TYPE="ext4"`,

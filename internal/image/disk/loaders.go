@@ -108,30 +108,44 @@ func (l *loaders) menuModules() []string {
 	return []string{"syslinuxcfg", "linux16"} // what its entries use under BIOS
 }
 
+// core is what a core image of GRUB is made of.
+type core struct {
+	format  string   // of grub-mkimage
+	modules string   // directory in the tree
+	prefix  string   // where it looks for more
+	config  string   // script that it runs first; empty: none
+	dir     string   // where the image goes
+	name    string   // under this name
+	extra   []string // modules beside those that all have
+}
+
 // makeCore runs grub-mkimage over the tree's modules: the tree's own program if
-// it has one, since the two belong together, else that of this machine. The
-// result is the file name in dir.
-func (l *loaders) makeCore(ctx context.Context, r tool.Runner, format, modules, prefix, dir, name string, extra ...string) error {
+// it has one, since the two belong together, else that of this machine.
+func (l *loaders) makeCore(ctx context.Context, r tool.Runner, c core) error {
 	var names []string
-	for _, m := range append(append(extra, coreModules...), l.menuModules()...) {
-		if firstThere(modules, m+".mod") != "" {
+	for _, m := range append(append(c.extra, coreModules...), l.menuModules()...) {
+		if firstThere(c.modules, m+".mod") != "" {
 			names = append(names, m)
 		}
 	}
 	args := func(modules, dir string) []string {
-		return append([]string{"-O", format, "-d", modules, "-p", prefix, "-o", filepath.Join(dir, name)}, names...)
+		args := []string{"-O", c.format, "-d", modules, "-p", c.prefix, "-o", filepath.Join(dir, c.name)}
+		if c.config != "" {
+			args = append(args, "-c", filepath.Join(dir, filepath.Base(c.config)))
+		}
+		return append(args, names...)
 	}
-	cmd := tool.Cmd{Name: "grub-mkimage", Args: args(modules, dir)}
+	cmd := tool.Cmd{Name: "grub-mkimage", Args: args(c.modules, c.dir)}
 	if l.mkimage != "" {
 		inTree := func(path string) string { return "/" + strings.TrimPrefix(strings.TrimPrefix(path, l.tree), "/") }
 		cmd = tool.Cmd{Name: "bwrap", Args: append([]string{
 			"--unshare-all", "--die-with-parent", "--clearenv", "--setenv", "PATH", "/usr/sbin:/usr/bin",
-			"--ro-bind", l.tree, "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/run", "--bind", dir, "/run/out",
+			"--ro-bind", l.tree, "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/run", "--bind", c.dir, "/run/out",
 			inTree(l.mkimage),
-		}, args(inTree(modules), "/run/out")...)}
+		}, args(inTree(c.modules), "/run/out")...)}
 	}
 	if _, err := r.Run(ctx, cmd); err != nil {
-		return fmt.Errorf("making GRUB's core image for %s: %w", format, err)
+		return fmt.Errorf("making GRUB's core image for %s: %w", c.format, err)
 	}
 	return nil
 }

@@ -100,20 +100,19 @@ func TestExt4ArgumentsFollowThePlan(t *testing.T) {
 		"-q", "-F", "-t", "ext4", "-b", "4096", "-L", "boot", "-U", image.BootUUID, "-d", "dir",
 		"-E", "offset=1048576,nodiscard,root_owner=0:0", "-O", "^orphan_file,metadata_csum_seed,verity",
 		"-N", "99999", "-m", "1", "disk", "524288k",
-	}, ext4Args(part, "disk", "dir"))
+	}, ext4Args(part, "disk", 1<<20, "dir"))
 }
 
 func TestKernelWithoutXFSIsToldTheWayOut(t *testing.T) {
 	scratch := t.TempDir()
 	part := image.Partition{Label: "root", Size: 1 << 20, FS: &image.Filesystem{Type: image.XFS, Label: "root", UUID: image.RootUUID}}
 	b := &builder{
-		r:    noXFS{},
-		in:   Input{Scratch: scratch},
-		plan: &image.Plan{SectorSize: 512},
-		root: &sysroot{path: scratch, deployment: filepath.Join(scratch, "deployment")},
+		Sysroot: &Sysroot{Path: scratch, run: noXFS{}}, plan: &image.Plan{SectorSize: 512},
+		scratch: scratch, disk: filepath.Join(scratch, "disk.raw"),
 	}
+	require.NoError(t, createSparse(b.disk, 2<<20))
 
-	err := b.makeMounted(t.Context(), part, scratch)
+	err := b.makeMounted(t.Context(), part, b.disk, 0)
 
 	require.EqualError(t, err, "filling it through a loop mount (rootfs: ext4 in image.yaml needs none): "+
 		"unshare: exit status 32: mount: /mnt: unknown filesystem type 'xfs'.")

@@ -9,7 +9,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/nestos/nosa-actions/internal/image"
-	"github.com/nestos/nosa-actions/internal/tool"
 )
 
 // createSparse makes a new file of size bytes without a block of its own.
@@ -62,15 +61,12 @@ func copySparse(to string, at int64, from string) error {
 	}
 }
 
-// convert makes the raw disk a file of the plan's format at path.
-func (b *builder) convert(ctx context.Context, path string) error {
+// output makes the raw disk a file of the plan's format at path.
+func (b *builder) output(ctx context.Context, path string) error {
 	if b.plan.Format == image.Raw {
 		return b.moveRaw(path)
 	}
-	_, err := b.r.Run(ctx, tool.Cmd{Name: "qemu-img", Args: []string{
-		"convert", "-f", "raw", "-O", string(b.plan.Format), "-o", "compat=1.1", "-W", b.disk, path,
-	}})
-	return err
+	return convert(ctx, b.run, b.disk, image.Raw, path, b.plan.Format)
 }
 
 // moveRaw takes the raw disk itself, or a sparse copy where the scratch

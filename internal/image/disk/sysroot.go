@@ -8,107 +8,82 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 
-	"github.com/nestos/nosa-actions/internal/format/bls"
-	"github.com/nestos/nosa-actions/internal/image"
 	"github.com/nestos/nosa-actions/internal/tool"
 )
 
 // alephFile tells, on the physical root, what the machine was installed from.
 const alephFile = ".nestos-aleph-version.json"
 
-// sysroot is a physical root in a directory.
-type sysroot struct {
-	path       string
-	deployment string // the deployed tree, absolute
-	entry      bls.Entry
-	entryFile  string // name of the boot entry
-}
+// kargsMark stands in the boot entry for the kernel arguments, which differ
+// from image to image.
+const kargsMark = "nosa.kernel-arguments"
 
-// deploy makes a physical root with the commit as its only deployment.
-func deploy(ctx context.Context, r tool.Runner, in Input) (*sysroot, error) {
-	s := &sysroot{path: filepath.Join(in.Scratch, "sysroot")}
-	repo := filepath.Join(s.path, "ostree/repo")
+// deploy makes the physical root, with its /boot moved out of it.
+func (s *Sysroot) deploy(ctx context.Context) error {
+	s.Path = filepath.Join(s.Scratch, "sysroot")
+	repo := filepath.Join(s.Path, "ostree/repo")
 	ostree := func(args ...string) error {
-		_, err := r.Run(ctx, tool.Cmd{Name: "ostree", Args: args, Env: []string{
+		_, err := s.run.Run(ctx, tool.Cmd{Name: "ostree", Args: args, Env: []string{
 			// The scratch directory is thrown away: no flushing, and no
-			// immutable flag, which could not be removed; seal sets it.
+			// immutable flag, which could not be removed; images get it.
 			"OSTREE_SYSROOT_OPTS=skip-sync", "OSTREE_SYSROOT_DEBUG=mutable-deployments",
 		}})
 		return err
 	}
-	if err := os.Mkdir(s.path, 0o755); err != nil {
-		return nil, err
+	if err := os.Mkdir(s.Path, 0o755); err != nil {
+		return err
 	}
-	if err := ostree("admin", "init-fs", "--modern", s.path); err != nil {
-		return nil, fmt.Errorf("initialising the root: %w", err)
+	if err := ostree("admin", "init-fs", "--modern", s.Path); err != nil {
+		return fmt.Errorf("initialising the root: %w", err)
 	}
 	if err := ostree("config", "--repo="+repo, "set", "core.fsync", "false"); err != nil {
-		return nil, fmt.Errorf("configuring the root: %w", err)
+		return fmt.Errorf("configuring the root: %w", err)
 	}
-	if err := ostree("admin", "os-init", "--sysroot="+s.path, in.Stateroot); err != nil {
-		return nil, fmt.Errorf("initialising stateroot %s: %w", in.Stateroot, err)
+	if err := ostree("admin", "os-init", "--sysroot="+s.Path, s.Stateroot); err != nil {
+		return fmt.Errorf("initialising stateroot %s: %w", s.Stateroot, err)
 	}
-	if err := ostree("pull-local", "--repo="+repo, "--disable-fsync", in.Repo, in.Commit); err != nil {
-		return nil, fmt.Errorf("pulling commit %s from %s: %w", in.Commit, in.Repo, err)
+	if err := ostree("pull-local", "--repo="+repo, "--disable-fsync", s.Repo, s.Commit); err != nil {
+		return fmt.Errorf("pulling commit %s from %s: %w", s.Commit, s.Repo, err)
 	}
-	target := in.Commit
-	if in.Config.OSTreeRemote != "" {
-		target = in.Config.OSTreeRemote + ":" + in.Ref
-		if err := ostree("refs", "--repo="+repo, "--create="+target, in.Commit); err != nil {
-			return nil, fmt.Errorf("naming the commit %s: %w", target, err)
+	target := s.Commit
+	if s.Config.OSTreeRemote != "" {
+		target = s.Config.OSTreeRemote + ":" + s.Ref
+		if err := ostree("refs", "--repo="+repo, "--create="+target, s.Commit); err != nil {
+			return fmt.Errorf("naming the commit %s: %w", target, err)
 		}
 	}
-	if err := prepareSyslinuxMenu(s.path); err != nil {
-		return nil, fmt.Errorf("preparing the boot menu: %w", err)
+	if err := prepareSyslinuxMenu(s.Path); err != nil {
+		return fmt.Errorf("preparing the boot menu: %w", err)
 	}
-	args := []string{"admin", "deploy", "--sysroot=" + s.path, "--os=" + in.Stateroot, "--no-merge"}
-	for _, karg := range image.Kargs(in.Kind, in.Arch, in.Config, in.Platforms) {
-		args = append(args, "--karg-append="+karg)
+	err := ostree("admin", "deploy", "--sysroot="+s.Path, "--os="+s.Stateroot, "--no-merge", "--karg-append="+kargsMark, target)
+	if err != nil {
+		return fmt.Errorf("deploying %s: %w", target, err)
 	}
-	if err := ostree(append(args, target)...); err != nil {
-		return nil, fmt.Errorf("deploying %s: %w", target, err)
-	}
-	if err := s.inspect(in); err != nil {
-		return nil, err
-	}
-	if err := s.writeAleph(in); err != nil {
-		return nil, fmt.Errorf("writing %s: %w", alephFile, err)
-	}
-	return s, nil
-}
-
-// inspect finds what ostree made and checks it against what was asked for.
-func (s *sysroot) inspect(in Input) error {
-	s.deployment = filepath.Join(s.path, "ostree/deploy", in.Stateroot, "deploy", in.Commit+".0")
-	if _, err := os.Stat(filepath.Join(s.deployment, "usr")); err != nil {
+	s.Deployment = filepath.Join(s.Path, "ostree/deploy", s.Stateroot, "deploy", s.Commit+".0")
+	if _, err := os.Stat(filepath.Join(s.Deployment, "usr")); err != nil {
 		return fmt.Errorf("the deployment is not where it should be: %w", err)
 	}
-	entries, err := filepath.Glob(filepath.Join(s.path, "boot/loader/entries/ostree-*.conf"))
-	if err != nil {
+	return s.moveBoot()
+}
+
+// moveBoot takes what ostree put into /boot out of the root, which keeps an
+// empty mount point.
+func (s *Sysroot) moveBoot() error {
+	s.Boot = filepath.Join(s.Scratch, "boot")
+	mountPoint := filepath.Join(s.Path, "boot")
+	if err := os.Rename(mountPoint, s.Boot); err != nil {
 		return err
 	}
-	if len(entries) != 1 {
-		return fmt.Errorf("ostree wrote %d boot entries instead of one", len(entries))
-	}
-	text, err := os.ReadFile(entries[0])
-	if err != nil {
+	return makeDir(mountPoint, 0o755)
+}
+
+// makeDir makes a directory with a mode, whatever the umask.
+func makeDir(path string, mode os.FileMode) error {
+	if err := os.Mkdir(path, mode); err != nil {
 		return err
 	}
-	if s.entry, err = bls.Parse(text); err != nil {
-		return fmt.Errorf("%s: %w", filepath.Base(entries[0]), err)
-	}
-	s.entryFile = filepath.Base(entries[0])
-	want := image.Kargs(in.Kind, in.Arch, in.Config, in.Platforms)
-	got := slices.DeleteFunc(slices.Clone(s.entry.Options), func(arg string) bool {
-		return strings.HasPrefix(arg, "ostree=")
-	})
-	if !slices.Equal(want, got) {
-		return fmt.Errorf("ostree wrote the kernel arguments %q instead of %q", got, want)
-	}
-	return nil
+	return os.Chmod(path, mode)
 }
 
 // aleph is the content of alephFile; the order of the keys is part of it.
@@ -119,34 +94,28 @@ type aleph struct {
 	ImageID string `json:"imgid"`
 }
 
-func (s *sysroot) writeAleph(in Input) error {
+func (b *builder) writeAleph(path string) error {
 	var text bytes.Buffer
 	enc := json.NewEncoder(&text)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "\t")
-	err := enc.Encode(aleph{
-		Build: in.BuildID, Ref: in.Ref, Commit: in.Commit,
-		ImageID: in.Kind.FileName(in.Stateroot, in.BuildID, in.Arch),
-	})
-	if err != nil {
+	if err := enc.Encode(aleph{Build: b.BuildID, Ref: b.Ref, Commit: b.Commit, ImageID: b.plan.FileName}); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(s.path, alephFile), text.Bytes(), 0o644)
+	return os.WriteFile(path, text.Bytes(), 0o644)
 }
 
-// measure counts the objects of a bare repository that holds one commit alone,
-// so that all of its objects are reachable from it.
-func measure(objects string) (image.Content, error) {
-	var content image.Content
-	err := filepath.WalkDir(objects, func(_ string, d fs.DirEntry, err error) error {
+// measure counts the objects of the repository, which is bare and holds one
+// commit alone, so that all of its objects are reachable from it.
+func (s *Sysroot) measure() error {
+	return filepath.WalkDir(filepath.Join(s.Path, "ostree/repo/objects"), func(_ string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
 		info, err := d.Info()
 		if err == nil {
-			content.Add(info.Size())
+			s.content.Add(info.Size())
 		}
 		return err
 	})
-	return content, err
 }

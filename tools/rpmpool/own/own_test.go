@@ -2,7 +2,11 @@ package own_test
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"os"
 	"path"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -108,4 +112,39 @@ func TestPresetUnitsOfOursExist(t *testing.T) {
 		}
 	}
 	require.Positive(t, ours)
+}
+
+// What PXE boots is checked block by block while it comes in.
+func TestStreamIsVerifiedByBlock(t *testing.T) {
+	testkit.NeedTool(t, "sh", "dd", "sha256sum")
+	base := load(t)["nestos-debian-base"]
+	script := find(t, base, "/usr/lib/dracut/modules.d/51nestos-live/verify-stream")
+	const blocks = "block one!block two!end"
+	list := "stream-hash sha256 10\n"
+	for _, block := range []string{"block one!", "block two!", "end"} {
+		list += fmt.Sprintf("%x\n", sha256.Sum256([]byte(block)))
+	}
+	for name, c := range map[string]struct{ list, stream, out, complaint string }{
+		"whole":          {list, blocks, blocks, ""},
+		"damaged":        {list, "block one!block 2wo!end", "block one!", "block 1 is damaged"},
+		"cut":            {list, blocks[:20], blocks[:20], "block 2 is damaged"},
+		"too long":       {list, blocks + "x", "block one!block two!", "block 2 is damaged"},
+		"block too many": {strings.Join(strings.SplitAfter(list, "\n")[:3], ""), blocks, blocks[:20], "more than the 2 blocks"},
+		"other list":     {"stream-hash md5 10\n", blocks, "", "is a list of another format"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "list")
+			require.NoError(t, os.WriteFile(path, []byte(c.list), 0o644))
+			var out bytes.Buffer
+			_, err := tool.Host{}.Run(t.Context(), tool.Cmd{
+				Name: "sh", Args: []string{"-c", string(script.Body), "verify-stream", path}, Stdin: strings.NewReader(c.stream), Stdout: &out,
+			})
+			require.Equal(t, c.out, out.String(), "nothing unverified passes")
+			if c.complaint == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, c.complaint)
+		})
+	}
 }

@@ -23,9 +23,11 @@ install() {
     inst_multiple chmod mkdir mount rm rmdir systemd-tmpfiles umount
     inst_multiple -o lsblk
 
-    # A root= of the kernel command line comes after this one and wins.
-    mkdir -p "$initdir/etc/cmdline.d"
-    echo 'root=LABEL=root' >"$initdir/etc/cmdline.d/20-nestos-base.conf"
+    inst_multiple blkid
+    inst_script /usr/lib/udev/nestos-disk-contains-fs
+    inst_rules 90-nestos-boot-disk.rules
+
+    inst_script "$moddir/root-generator" /usr/lib/systemd/system-generators/nestos-root-generator
 
     inst_script "$moddir/mount-var" /usr/sbin/nestos-mount-var
     inst_simple "$moddir/nestos-mount-var.service" "$systemdsystemunitdir/nestos-mount-var.service"
