@@ -25,6 +25,9 @@ type TreeCommit struct {
 	Timestamp time.Time
 	Metadata  Metadata
 	SELinux   bool // label with the policy that the tree itself carries
+	// Shared says that files of the tree are hard links to objects, see Adopt:
+	// those are not read, and the tree stays. Any other tree is used up.
+	Shared bool
 	// ReadonlyExecutables clears the write bits of executable files.
 	ReadonlyExecutables bool
 }
@@ -80,13 +83,14 @@ func (c TreeCommit) arguments() ([]string, error) {
 	args := []string{
 		"--tree=dir=" + c.Tree, "--no-bindings", "--subject=", "--body=", "--table-output",
 		"--timestamp=" + c.Timestamp.UTC().Format(time.RFC3339),
-		"--consume", // the tree is done with; unlinking as we go keeps space low
+	}
+	if c.Shared {
+		args = append(args, "--link-checkout-speedup")
+	} else {
+		args = append(args, "--consume") // unlinking as we go keeps space low
 	}
 	if c.SELinux {
 		args = append(args, "--selinux-policy-from-base")
-	} else {
-		// Files that are hard links to objects are not read; see Adopt.
-		args = append(args, "--link-checkout-speedup")
 	}
 	if c.ReadonlyExecutables {
 		args = append(args, "--mode-ro-executables")

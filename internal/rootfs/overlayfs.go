@@ -6,8 +6,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 )
 
@@ -83,17 +85,8 @@ func (m *overlayMount) settle() error {
 		return err
 	}
 	final := m.at + ".final"
-	for _, e := range entries {
-		if err := e.place(filepath.Join(final, e.path)); err != nil {
-			return err
-		}
-	}
-	for _, e := range entries {
-		if e.dir != nil {
-			if err := e.dir.apply(filepath.Join(final, e.path)); err != nil {
-				return err
-			}
-		}
+	if err := gather(entries, final); err != nil {
+		return err
 	}
 	for _, dir := range []string{m.at, m.upper, m.work} {
 		if err := os.RemoveAll(dir); err != nil {
@@ -101,6 +94,43 @@ func (m *overlayMount) settle() error {
 		}
 	}
 	return os.Rename(final, m.at)
+}
+
+// gather makes a directory of the entries: directories first, then files, on all
+// processors, and at last what the modes of directories might forbid.
+func gather(entries []overlayEntry, final string) error {
+	for _, e := range entries {
+		if e.dir == nil {
+			continue
+		}
+		if err := os.Mkdir(filepath.Join(final, e.path), 0o700); err != nil {
+			return err
+		}
+	}
+	var group errgroup.Group
+	jobs := runtime.GOMAXPROCS(0)
+	for job := range jobs {
+		group.Go(func() error {
+			for i := job * len(entries) / jobs; i < (job+1)*len(entries)/jobs; i++ {
+				if err := entries[i].link(final); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.dir == nil {
+			continue
+		}
+		if err := e.dir.apply(filepath.Join(final, e.path)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // overlayEntry is a path of the merged tree.
@@ -172,15 +202,15 @@ func inodes(root string) (map[uint64]string, error) {
 	return byInode, err
 }
 
-// place makes the entry at path.
-func (e overlayEntry) place(path string) error {
+// link makes the entry in the directory final, unless it is a directory itself.
+func (e overlayEntry) link(final string) error {
 	if e.dir != nil {
-		return os.Mkdir(path, 0o700)
+		return nil
 	}
 	if e.own {
 		if err := dropXattrs(e.source, "trusted.overlay."); err != nil {
 			return err
 		}
 	}
-	return os.Link(e.source, path)
+	return os.Link(e.source, filepath.Join(final, e.path))
 }

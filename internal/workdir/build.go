@@ -25,11 +25,11 @@ type Build struct {
 // Path is the path of a file of the build.
 func (b Build) Path(name string) string { return filepath.Join(b.Dir, name) }
 
-// Image finds the file of an artifact: what meta.json, or with delayed merge
-// meta.NAME.json, says about it and where it lies. A missing artifact is an
+// Image finds the file of an artifact: what meta.json, or with delayed merge the
+// meta.STAGE.json of its stage, says about it and where it lies. A missing artifact is an
 // error that wraps fs.ErrNotExist.
 func (b Build) Image(name string) (Image, string, error) {
-	m, err := b.ArtifactMeta(name)
+	m, err := b.ArtifactMeta(stageOf(name))
 	if err != nil {
 		return Image{}, "", err
 	}

@@ -2,6 +2,7 @@ package workdir
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -72,4 +73,24 @@ func FindImageKind(name string) (ImageKind, error) {
 // compression; name is that of the OS (rojig.name).
 func (k ImageKind) FileName(name, buildID, rpmArch string) string {
 	return strings.NewReplacer("$N", name, "$B", buildID, "$A", rpmArch).Replace(k.pattern)
+}
+
+// liveArtifacts are made by one stage, the ISO being what people ask for.
+var liveArtifacts = []string{"live-iso", "live-kernel", "live-initramfs", "live-rootfs"}
+
+// StageArtifacts lists the artifacts that the stage buildextend-STAGE makes, the
+// main one first.
+func StageArtifacts(stage string) []string {
+	if stage == "live" {
+		return slices.Clone(liveArtifacts)
+	}
+	return []string{stage}
+}
+
+// stageOf is the stage that makes an artifact.
+func stageOf(artifact string) string {
+	if slices.Contains(liveArtifacts, artifact) {
+		return "live"
+	}
+	return artifact
 }

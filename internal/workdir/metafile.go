@@ -55,7 +55,7 @@ func (b Build) ArtifactMeta(artifact string) (*Meta, error) {
 }
 
 // View is meta.json with all meta.ARTIFACT.json laid over it when merging is
-// delayed: all that is known about the build.
+// delayed: all that is known about the build. They must be of the same build.
 func (b Build) View() (*Meta, error) {
 	release, err := lockForRead(b.Path(metaName))
 	if err != nil {
@@ -79,6 +79,11 @@ func (b Build) View() (*Meta, error) {
 		object, err := view.meta.object()
 		if err != nil {
 			return nil, err
+		}
+		for _, path := range identity {
+			if err := agree(all, object, path); err != nil {
+				return nil, fmt.Errorf("%s: %w", b.Path(view.name), err)
+			}
 		}
 		all = overlay(all, object)
 	}

@@ -130,7 +130,7 @@ func TestFromConfigToTestedImage(t *testing.T) {
 	p.fails(`tools.yaml:3:5: package "jqq" is in none of the repositories pool`, "fetch")
 	p.edit("manifests/tools.yaml", "- curl jqq", "- curl jq")
 	p.repository("http://127.0.0.1:9/nothing")
-	p.fails("repo 'pool'", "fetch")
+	p.fails(`repository "pool" cannot be read from`, "fetch")
 	p.repository("file://" + p.pool)
 	require.Empty(t, p.builds())
 
@@ -147,17 +147,21 @@ func TestFromConfigToTestedImage(t *testing.T) {
 	first := p.builds()
 	require.Len(t, first, 1)
 	p.verify()
-
 	t.Log("an unchanged config makes no build, a changed one makes the next")
 	require.Contains(t, p.ok("build"), "No changes in image inputs.")
 	require.Equal(t, first, p.builds())
 	p.edit("overlay.d/05core/usr/libexec/nestos-motd", "# Tells", "# Says")
-	p.ok("build", "container")
+	cold := p.commitElsewhere()
+	said := p.ok("build", "container")
+	require.Contains(t, said, "taken over, nothing that it is made of has changed", "dracut did not look at that file")
+	require.NotContains(t, said, "unpack ")
+	require.Equal(t, cold, p.ok("meta", "--get-value", "ostree-commit"),
+		"cold and warm caches, there and here, give the same commit, initramfs and all")
 	require.Len(t, p.builds(), 2)
 	require.Equal(t, strings.TrimSuffix(first[0], ".0")+".1", p.builds()[0])
 
 	t.Log("boot and test")
-	said := p.ok("kola", "run", "--parallel", "auto", "--build", first[0])
+	said = p.ok("kola", "run", "--parallel", "auto", "--build", first[0])
 	require.Contains(t, said, "PASS: basic")
 	require.Contains(t, said, "PASS: ext.config.motd")
 	p.fails("but the build has", "kola", "run", "--build", p.builds()[0], "--qemu-image", p.image(first[0]), "basic")
@@ -168,6 +172,29 @@ func (p *place) image(build string) string {
 	require.NoError(p.t, err)
 	require.Len(p.t, paths, 1)
 	return paths[0]
+}
+
+// commitElsewhere makes the next build in another work directory, which has the
+// builds and the packages but no other cache, in another time zone and language
+// and under another umask, and returns the commit.
+func (p *place) commitElsewhere() string {
+	p.t.Helper()
+	other := *p
+	other.dir = filepath.Join(p.t.TempDir(), "elsewhere")
+	require.NoError(p.t, os.MkdirAll(other.dir, 0o755))
+	other.ok("init", "--transient", "--yumrepos", p.yumrepos, p.config)
+	for _, dir := range []string{"cache", "builds"} {
+		require.NoError(p.t, os.RemoveAll(filepath.Join(other.dir, dir)))
+		p.host("cp", "--archive", "--link", filepath.Join(p.dir, dir), other.dir)
+	}
+	var said strings.Builder
+	_, err := tool.Host{}.Run(p.t.Context(), tool.Cmd{
+		Name: "sh", Args: []string{"-c", `umask 077; exec "$0" build container`, p.nosa},
+		Dir: other.dir, Env: []string{"TZ=Asia/Tokyo", "LANG=tr_TR.UTF-8", "LC_ALL=tr_TR.UTF-8", "HOME=/nonexistent"},
+		Stdout: &said, Stderr: &said,
+	})
+	require.NoError(p.t, err, said.String())
+	return other.ok("meta", "--get-value", "ostree-commit")
 }
 
 // verify lets tools that nobody here wrote look at the build.

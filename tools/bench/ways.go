@@ -3,51 +3,50 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 
 	"github.com/nestos/nosa-actions/internal/tool"
 )
 
-// runPipeline measures our way, then once more after a change of one file.
+// runPipeline measures our way, then twice more: after a change of one file and
+// after none.
 func (b *bench) runPipeline(ctx context.Context) error {
 	work, config := filepath.Join(b.dir, "work"), filepath.Join(b.dir, "config")
 	yumrepos := filepath.Join(b.dir, "yumrepos")
-	for _, dir := range []string{work, yumrepos} {
-		if err := os.Mkdir(dir, 0o755); err != nil {
-			return err
-		}
-	}
-	repo := fmt.Sprintf("[pool]\nname=pool\nbaseurl=file://%s\ngpgcheck=0\n", b.pool)
-	if err := os.WriteFile(filepath.Join(yumrepos, "pool.repo"), []byte(repo), 0o644); err != nil {
+	if err := os.Mkdir(work, 0o755); err != nil {
 		return err
 	}
-	if err := b.tool(ctx, "", "cp", "-a", b.config, config); err != nil {
+	if err := b.WriteRepo(yumrepos); err != nil {
 		return err
 	}
-	nosa := func(args ...string) func() error {
-		return func() error { return b.tool(ctx, work, b.nosa, args...) }
-	}
-	if err := nosa("init", "--transient", "--yumrepos", yumrepos, config)(); err != nil {
+	if err := b.tool(ctx, "", "cp", "-a", b.Config, config); err != nil {
 		return err
 	}
-	for _, s := range []struct {
-		step, result string
-		args         []string
-	}{
-		{"tree and commit", "tmp/repo", []string{"build", "--fetch", "container"}},
-		{"disk image", "builds/latest/*/*.qcow2", []string{"buildextend-qemu"}},
-	} {
-		if err := timed(&b.pipeline, s.step, filepath.Join(work, s.result), nosa(s.args...)); err != nil {
-			return err
-		}
+	nosa := func(step, result string, args ...string) (measure, error) {
+		return timed(step, filepath.Join(work, result), func() error { return b.tool(ctx, work, b.Nosa, args...) })
 	}
+	if err := b.tool(ctx, work, b.Nosa, "init", "--transient", "--yumrepos", yumrepos, config); err != nil {
+		return err
+	}
+	tree, err := nosa("tree and commit", "tmp/repo", "build", "--fetch", "container")
+	if err != nil {
+		return err
+	}
+	disk, err := nosa("disk image", "builds/latest/*/*.qcow2", "buildextend-qemu")
+	if err != nil {
+		return err
+	}
+	b.pipeline = []measure{tree, disk}
 	changed := filepath.Join(config, "overlay.d/05core/etc/bench")
 	if err := os.WriteFile(changed, []byte("changed\n"), 0o644); err != nil {
 		return err
 	}
-	return timed(&b.pipeline, "again, one change", filepath.Join(work, "tmp/repo"), nosa("build", "container"))
+	if b.changed, err = nosa("one file changed", "tmp/repo", "build", "container"); err != nil {
+		return err
+	}
+	b.same, err = nosa("no change", "tmp/repo", "build", "container")
+	return err
 }
 
 // runPlain measures the same results made by hand.
@@ -65,11 +64,13 @@ func (b *bench) runPlain(ctx context.Context) error {
 			return b.tool(ctx, dir, "bash", append([]string{"-euo", "pipefail", "-c", text, "bash"}, args...)...)
 		}
 	}
-	err = timed(&b.plains, "tree and commit", filepath.Join(dir, "repo"), script(plainTree, append([]string{b.pool}, packages...)...))
+	tree, err := timed("tree and commit, plain", filepath.Join(dir, "repo"), script(plainTree, append([]string{b.Pool}, packages...)...))
 	if err != nil {
 		return err
 	}
-	return timed(&b.plains, "disk image", filepath.Join(dir, "disk.qcow2"), script(plainDisk))
+	disk, err := timed("disk image, plain", filepath.Join(dir, "disk.qcow2"), script(plainDisk))
+	b.plains = []measure{tree, disk}
+	return err
 }
 
 const plainTree = `
@@ -113,7 +114,7 @@ qemu-img convert -O qcow2 disk.raw disk.qcow2
 
 // packages are the names that the manifest lists.
 func (b *bench) packages(ctx context.Context) ([]string, error) {
-	text, err := b.host.Run(ctx, tool.Cmd{Name: b.nosa, Args: []string{"manifest", filepath.Join(b.config, "manifest.yaml")}})
+	text, err := b.host.Run(ctx, tool.Cmd{Name: b.Nosa, Args: []string{"manifest", filepath.Join(b.Config, "manifest.yaml")}})
 	if err != nil {
 		return nil, err
 	}
