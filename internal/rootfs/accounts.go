@@ -25,6 +25,14 @@ func (k AccountKind) File() string {
 	return "passwd"
 }
 
+// shadow is the file of the kind's passwords.
+func (k AccountKind) shadow() string {
+	if k == Groups {
+		return "gshadow"
+	}
+	return "shadow"
+}
+
 func (k AccountKind) noun() string {
 	if k == Groups {
 		return "group"

@@ -1,11 +1,14 @@
 package rootfs
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // splitUsers moves the users and groups of the system below /usr, where updates
@@ -119,7 +122,38 @@ func (t *Tree) SeedAccounts(kind AccountKind, text string) error {
 	if err := replaceFile(path, []byte(MergeAccounts(text)), 0o644); err != nil {
 		return fmt.Errorf("seed %s: %w", kind.File(), err)
 	}
+	if err := t.seedShadow(kind, text); err != nil {
+		return fmt.Errorf("seed %s: %w", kind.shadow(), err)
+	}
 	return nil
+}
+
+// seedShadow adds a line without a password for each account that has none. What
+// makes accounts, such as systemd-sysusers, does that only for those that it
+// makes itself, in the same words.
+func (t *Tree) seedShadow(kind AccountKind, text string) error {
+	path := filepath.Join(t.Root, "etc", kind.shadow())
+	old, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	var lines strings.Builder
+	for line := range strings.Lines(MergeAccounts(text)) {
+		name, _, _ := strings.Cut(line, ":")
+		lines.WriteString(name + map[AccountKind]string{Users: ":!*:::::::\n", Groups: ":!*::\n"}[kind])
+	}
+	merged := MergeAccounts(string(old), lines.String())
+	if merged == string(old) {
+		return nil
+	}
+	var before unix.Stat_t // nobody may read a new one
+	if err := unix.Stat(path, &before); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return &os.PathError{Op: "stat", Path: path, Err: err}
+	}
+	if err := replaceFile(path, []byte(merged), os.FileMode(before.Mode&0o777)); err != nil {
+		return err
+	}
+	return os.Chown(path, int(before.Uid), int(before.Gid))
 }
 
 // setHome lets useradd make homes where an OSTree system has them, whatever the

@@ -45,6 +45,8 @@ check-groups: {type: data, entries: {root: 0, daemon: 2, nobody: 65534, extra: 7
 	c := l.compose(checked + data)
 	require.Contains(t, c.cat("/usr/lib/passwd"), "extra:x:700:701::/:/sbin/nologin\n")
 	require.Contains(t, c.cat("/usr/lib/group"), "extra:x:701:\n")
+	require.Contains(t, c.cat("/usr/etc/shadow"), "extra:!*:::::::\n", "seeded accounts can be locked and unlocked like others")
+	require.Contains(t, c.cat("/usr/etc/gshadow"), "extra:!*::\n")
 
 	c = l.compose(checked + "preserve-passwd: false\ncheck-passwd: {type: none}\ncheck-groups: {type: none}\n")
 	require.NotContains(t, c.cat("/usr/lib/passwd"), "extra:", "not even from the previous commit")
