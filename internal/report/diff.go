@@ -51,7 +51,7 @@ func change(raw json.RawMessage) ([]string, bool) {
 	if !ok || name == "" {
 		return nil, false
 	}
-	return []string{text(name), what, text(version(d.Previous)), text(version(d.New))}, true
+	return []string{Text(name), what, Text(version(d.Previous)), Text(version(d.New))}, true
 }
 
 func version(pkg []string) string {

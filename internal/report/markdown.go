@@ -27,9 +27,9 @@ func table(head []string, rows [][]string) string {
 	return out.String()
 }
 
-// text makes any string plain text on one line: no Markdown, no HTML, no
+// Text makes any string plain text on one line: no Markdown, no HTML, no
 // mentions, no links.
-func text(s string) string {
+func Text(s string) string {
 	var out strings.Builder
 	for _, r := range clean(s) {
 		switch {
@@ -44,12 +44,12 @@ func text(s string) string {
 	return out.String()
 }
 
-// code is text in the fixed font; empty stays empty.
+// code is Text in the fixed font; empty stays empty.
 func code(s string) string {
 	if s == "" {
 		return ""
 	}
-	return "<code>" + text(s) + "</code>"
+	return "<code>" + Text(s) + "</code>"
 }
 
 // block is foreign text of several lines in the fixed font.
@@ -57,7 +57,7 @@ func block(s string) string {
 	var out strings.Builder
 	out.WriteString("<pre>")
 	for line := range strings.Lines(s) {
-		out.WriteString(text(strings.TrimRight(line, "\r\n")) + "&#10;")
+		out.WriteString(Text(strings.TrimRight(line, "\r\n")) + "&#10;")
 	}
 	out.WriteString("</pre>\n")
 	return out.String()

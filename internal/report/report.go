@@ -21,7 +21,7 @@ type Fetch struct {
 
 // Markdown is the section of the summary.
 func (f Fetch) Markdown() string {
-	return fmt.Sprintf("### Packages\n\n%d packages, %s\n", f.Packages, size(f.Bytes))
+	return fmt.Sprintf("### Packages\n\n%d packages, %s\n", f.Packages, Size(f.Bytes))
 }
 
 // Build tells about a build: what it is, its artifacts, and which packages
@@ -35,12 +35,12 @@ type Build struct {
 func (b Build) Markdown() string {
 	m := b.Meta
 	var out strings.Builder
-	fmt.Fprintf(&out, "### Build %s\n\n", text(m.BuildID))
+	fmt.Fprintf(&out, "### Build %s\n\n", Text(m.BuildID))
 	if !b.Changed {
 		out.WriteString("Nothing changed; this is the build from before.\n\n")
 	}
 	rows := [][]string{
-		{"Version", text(m.OSTreeVersion)},
+		{"Version", Text(m.OSTreeVersion)},
 		{"Commit", code(m.OSTreeCommit)},
 		{"Ref", code(m.Ref)},
 		{"Config", code(m.ConfigGitrev)},
@@ -59,7 +59,7 @@ func Images(m *workdir.Meta) string {
 	var rows [][]string
 	for _, name := range sortedKeys(m.Images) {
 		image := m.Images[name]
-		rows = append(rows, []string{text(name), code(image.Path), size(image.Size), code(image.SHA256)})
+		rows = append(rows, []string{Text(name), code(image.Path), Size(image.Size), code(image.SHA256)})
 	}
 	if len(rows) == 0 {
 		return ""
@@ -67,8 +67,8 @@ func Images(m *workdir.Meta) string {
 	return "\n" + table([]string{"Artifact", "File", "Size", "SHA-256"}, rows)
 }
 
-// size is a number of bytes for people, with three digits.
-func size(n int64) string {
+// Size is a number of bytes for people, with three digits.
+func Size(n int64) string {
 	if n <= 0 {
 		return ""
 	}

@@ -61,7 +61,7 @@ func TestForeignTextStaysText(t *testing.T) {
 		"</td><img src=x onerror=alert(1)>", "a | b\n| c |", "![x](http://e/x.png)", "[a](javascript:x)", "`code` **bold** _i_", "# head",
 		"https://example.org", "<!-- hidden -->", "$$x$$", ":smile:", "\u202eabc", "a\x00b\x1b[31m", "\xff\xfe", "~~x~~", "&lt;",
 	} {
-		got := text(hostile)
+		got := Text(hostile)
 		require.NotContains(t, got, "\n")
 		for _, c := range "|<>[]()*`\\!~$" {
 			require.NotContains(t, got, string(c), hostile)
@@ -71,7 +71,7 @@ func TestForeignTextStaysText(t *testing.T) {
 		require.NotContains(t, got, "://")
 		require.NotContains(t, got, "\u202e")
 	}
-	require.Equal(t, "@\u200bsomebody", text("@somebody"))
+	require.Equal(t, "@\u200bsomebody", Text("@somebody"))
 }
 
 func TestLongTablesAreCut(t *testing.T) {
@@ -84,6 +84,6 @@ func TestLongTablesAreCut(t *testing.T) {
 
 func TestSizesAreForPeople(t *testing.T) {
 	for n, want := range map[int64]string{0: "", 999: "999 B", 1000: "1 kB", 812345344: "812 MB", 2600468480: "2.6 GB"} {
-		require.Equal(t, want, size(n))
+		require.Equal(t, want, Size(n))
 	}
 }

@@ -78,10 +78,10 @@ var marks = map[string]string{"PASS": "✅ passed", "FAIL": "❌ failed", "SKIP"
 // what they said.
 func (t *Tests) Markdown() string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "### Tests on %s: %d passed, %d failed\n\n", text(t.Platform), t.Count("PASS"), t.Count("FAIL"))
+	fmt.Fprintf(&out, "### Tests on %s: %d passed, %d failed\n\n", Text(t.Platform), t.Count("PASS"), t.Count("FAIL"))
 	var first, rest [][]string
 	for _, test := range t.All() {
-		row := []string{verdict(test.Result), text(test.Name), test.Duration.Round(100 * time.Millisecond).String()}
+		row := []string{verdict(test.Result), Text(test.Name), test.Duration.Round(100 * time.Millisecond).String()}
 		if test.Result == "FAIL" {
 			first = append(first, row)
 		} else {
@@ -91,7 +91,7 @@ func (t *Tests) Markdown() string {
 	out.WriteString(table([]string{"Result", "Test", "Time"}, append(first, rest...)))
 	for _, test := range t.All() {
 		if test.Result == "FAIL" && test.Output != "" {
-			fmt.Fprintf(&out, "\n<details><summary>%s</summary>\n\n%s\n</details>\n", text(test.Name), block(tail(test.Output)))
+			fmt.Fprintf(&out, "\n<details><summary>%s</summary>\n\n%s\n</details>\n", Text(test.Name), block(tail(test.Output)))
 		}
 	}
 	return out.String()
@@ -101,7 +101,7 @@ func verdict(result string) string {
 	if mark, ok := marks[result]; ok {
 		return mark
 	}
-	return text(result)
+	return Text(result)
 }
 
 // tail is the last lines of an output.

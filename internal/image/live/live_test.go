@@ -103,12 +103,23 @@ func (r *request) payloads(t *testing.T) []live.Payload {
 	return all
 }
 
-// write makes the artifacts.
-func (r *request) write(t *testing.T) (live.Artifacts, error) {
+// deploy makes the root that the artifacts are made from.
+func (r *request) deploy(t *testing.T) *disk.Sysroot {
 	t.Helper()
 	sysroot, err := disk.Deploy(t.Context(), tool.Host{}, nil, r.source, image.Metal)
 	require.NoError(t, err)
-	defer sysroot.Close()
+	t.Cleanup(func() { require.NoError(t, sysroot.Close()) })
+	return sysroot
+}
+
+// write makes the artifacts.
+func (r *request) write(t *testing.T) (live.Artifacts, error) {
+	t.Helper()
+	return r.writeFrom(t, r.deploy(t))
+}
+
+func (r *request) writeFrom(t *testing.T, sysroot *disk.Sysroot) (live.Artifacts, error) {
+	t.Helper()
 	r.input.Sysroot = sysroot
 	return live.Write(t.Context(), tool.Host{}, nil, r.input)
 }

@@ -83,7 +83,15 @@ func TestTreeWithAnInstallerKeepsIt(t *testing.T) {
 	require.NotContains(t, list, "nestos-install.service")
 }
 
+func TestBuildWhoseNameCannotBeALabelIsRefused(t *testing.T) {
+	r := small(t)
+	r.source.BuildID = "1 0"
+	_, err := r.write(t)
+	require.ErrorContains(t, err, `"nestos-1 0" the volume id`)
+}
+
 func TestMenusThatCannotBootAreRefused(t *testing.T) {
+	sysroot := small(t).deploy(t)
 	const sign = "# NESTOS_KARG_EMBED_AREA"
 	for name, c := range map[string]struct {
 		spoil func(*testing.T, *request)
@@ -103,12 +111,11 @@ func TestMenusThatCannotBootAreRefused(t *testing.T) {
 		}, "isolinux/isolinux.cfg: has other kernel arguments"},
 		"another size": {func(t *testing.T, r *request) { r.edit(t, "EFI/debian/grub.cfg", "#"+sign, sign) }, "or another size of their area"},
 		"not a text":   {func(t *testing.T, r *request) { r.edit(t, "EFI/debian/grub.cfg", "set default", "\xff") }, "is not a text in UTF-8"},
-		"no label":     {func(_ *testing.T, r *request) { r.source.BuildID = "1 0" }, `"nestos-1 0" the volume id`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := small(t)
 			c.spoil(t, r)
-			_, err := r.write(t)
+			_, err := r.writeFrom(t, sysroot)
 			require.ErrorContains(t, err, c.want)
 			left, err := os.ReadDir(r.output)
 			require.NoError(t, err)
