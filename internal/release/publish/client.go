@@ -79,14 +79,14 @@ func newClient(cfg Config, plan release.Plan) (*client, error) {
 	if cfg.BaseURL != "" {
 		base, err := url.Parse(strings.TrimSuffix(cfg.BaseURL, "/") + "/")
 		if err != nil || base.Host == "" {
-			return nil, fmt.Errorf("API address %q: expected https://HOST/...", cfg.BaseURL)
+			return nil, fmt.Errorf("API address %q: expected https://HOST/PATH", cfg.BaseURL)
 		}
 		c.gh.BaseURL = base
 	}
 	if cfg.UploadURL != "" {
 		upload, err := url.Parse(cfg.UploadURL)
 		if err != nil || upload.Host == "" {
-			return nil, fmt.Errorf("upload address %q: expected https://HOST/...", cfg.UploadURL)
+			return nil, fmt.Errorf("upload address %q: expected https://HOST/PATH", cfg.UploadURL)
 		}
 		c.upload = upload
 	}
