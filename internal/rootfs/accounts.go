@@ -25,8 +25,8 @@ func (k AccountKind) File() string {
 	return "passwd"
 }
 
-// shadow is the file of the kind's passwords.
-func (k AccountKind) shadow() string {
+// Shadow is the name of the file in /etc with the kind's passwords.
+func (k AccountKind) Shadow() string {
 	if k == Groups {
 		return "gshadow"
 	}
@@ -66,6 +66,21 @@ func (a Account) Line(kind AccountKind) string {
 		gid = *a.GID
 	}
 	return fmt.Sprintf("%s:x:%d:%d::/:/sbin/nologin\n", a.Name, a.ID, gid)
+}
+
+// Locked writes the lines of shadow(5) or gshadow(5) that let nobody log in to
+// the accounts of text.
+func Locked(kind AccountKind, text string) string {
+	rest := ":!*:::::::\n"
+	if kind == Groups {
+		rest = ":!*::\n"
+	}
+	var b strings.Builder
+	for line := range strings.Lines(MergeAccounts(text)) {
+		name, _, _ := strings.Cut(line, ":")
+		b.WriteString(name + rest)
+	}
+	return b.String()
 }
 
 // ParseAccounts reads text in the format of passwd(5) or group(5). Blank lines,

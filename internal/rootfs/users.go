@@ -122,27 +122,25 @@ func (t *Tree) SeedAccounts(kind AccountKind, text string) error {
 	if err := replaceFile(path, []byte(MergeAccounts(text)), 0o644); err != nil {
 		return fmt.Errorf("seed %s: %w", kind.File(), err)
 	}
-	if err := t.seedShadow(kind, text); err != nil {
-		return fmt.Errorf("seed %s: %w", kind.shadow(), err)
+	return nil
+}
+
+// CompleteShadow adds the lines of shadow for accounts that have none, after
+// scripts: who makes accounts, such as systemd-sysusers, writes them only for
+// those that it makes itself, and so not for seeded ones.
+func (t *Tree) CompleteShadow(kind AccountKind, shadow string) error {
+	if err := t.completeShadow(filepath.Join(t.Root, "etc", kind.Shadow()), shadow); err != nil {
+		return fmt.Errorf("complete %s: %w", kind.Shadow(), err)
 	}
 	return nil
 }
 
-// seedShadow adds a line without a password for each account that has none. What
-// makes accounts, such as systemd-sysusers, does that only for those that it
-// makes itself, in the same words.
-func (t *Tree) seedShadow(kind AccountKind, text string) error {
-	path := filepath.Join(t.Root, "etc", kind.shadow())
+func (t *Tree) completeShadow(path, shadow string) error {
 	old, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	var lines strings.Builder
-	for line := range strings.Lines(MergeAccounts(text)) {
-		name, _, _ := strings.Cut(line, ":")
-		lines.WriteString(name + map[AccountKind]string{Users: ":!*:::::::\n", Groups: ":!*::\n"}[kind])
-	}
-	merged := MergeAccounts(string(old), lines.String())
+	merged := MergeAccounts(string(old), shadow)
 	if merged == string(old) {
 		return nil
 	}

@@ -45,7 +45,7 @@ func (s *session) seedAccounts(ctx context.Context, tree *rootfs.Tree) error {
 	}
 	var found diag.List
 	for _, a := range checks {
-		text, err := s.seed(ctx, a, &found)
+		text, shadow, err := s.seed(ctx, a, &found)
 		if err != nil {
 			return err
 		}
@@ -55,8 +55,19 @@ func (s *session) seedAccounts(ctx context.Context, tree *rootfs.Tree) error {
 		if err := tree.SeedAccounts(a.kind, text); err != nil {
 			return err
 		}
+		s.shadow[a.kind] = shadow
 	}
 	return found.Err()
+}
+
+// completeShadow gives the seeded accounts their lines among the passwords.
+func (s *session) completeShadow(tree *rootfs.Tree) error {
+	for kind, shadow := range s.shadow {
+		if err := tree.CompleteShadow(rootfs.AccountKind(kind), shadow); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // mixedSeeds refuses users of one source with groups of the other, whose numbers
@@ -76,25 +87,29 @@ func mixedSeeds(users, groups accountCheck) error {
 	return found.Err()
 }
 
-// seed is the text of passwd or group to begin with; empty if there is none.
-func (s *session) seed(ctx context.Context, a accountCheck, found *diag.List) (string, error) {
+// seed is the text of passwd or group to begin with, and that of the passwords;
+// empty if there is none.
+func (s *session) seed(ctx context.Context, a accountCheck, found *diag.List) (text, shadow string, err error) {
 	switch a.check.Type {
 	case manifest.CheckFile:
-		text, err := a.check.File.Read()
+		content, err := a.check.File.Read()
 		if err != nil {
-			return "", fmt.Errorf("%s: %w", a.check.File.Pos, err)
+			return "", "", fmt.Errorf("%s: %w", a.check.File.Pos, err)
 		}
-		rootfs.ParseAccounts(a.kind, string(text), a.check.File.Path, found) // for what is wrong with it
-		return string(text), nil
+		text = string(content)
+		rootfs.ParseAccounts(a.kind, text, a.check.File.Path, found) // for what is wrong with it
 	case manifest.CheckData:
-		var b strings.Builder
 		for _, account := range a.data() {
-			b.WriteString(account.Line(a.kind))
+			text += account.Line(a.kind)
 		}
-		return b.String(), nil
 	default:
-		return s.previousAccounts(ctx, a.kind)
+		if text, err = s.previousAccounts(ctx, a.kind); err != nil || text == "" {
+			return "", "", err
+		}
+		shadow, err = s.previousFile(ctx, "/usr/etc/"+a.kind.Shadow())
+		return text, shadow, err
 	}
+	return text, rootfs.Locked(a.kind, text), nil
 }
 
 // data is the reference that stands in the treefile.
@@ -122,16 +137,26 @@ func (s *session) previousAccounts(ctx context.Context, kind rootfs.AccountKind)
 	}
 	var texts []string
 	for _, dir := range []string{"/usr/lib/", "/usr/etc/"} {
-		text, err := s.repo.Cat(ctx, s.previous.commit.Checksum, dir+kind.File())
-		if failed, ok := errors.AsType[*tool.Error](err); ok && strings.Contains(failed.Stderr, "No such file or directory") {
-			continue // a tree without nss-altfiles has all in /etc
-		}
+		text, err := s.previousFile(ctx, dir+kind.File())
 		if err != nil {
-			return "", fmt.Errorf("read %s of build %s: %w", kind.File(), s.previous.build.ID, err)
+			return "", err
 		}
-		texts = append(texts, string(text))
+		texts = append(texts, text)
 	}
 	return rootfs.MergeAccounts(texts...), nil
+}
+
+// previousFile reads a file of the previous build's commit, which is whole; empty
+// if there is none: a tree without nss-altfiles has all accounts in /etc.
+func (s *session) previousFile(ctx context.Context, path string) (string, error) {
+	text, err := s.repo.Cat(ctx, s.previous.commit.Checksum, path)
+	if failed, ok := errors.AsType[*tool.Error](err); ok && strings.Contains(failed.Stderr, "No such file or directory") {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read %s of build %s: %w", path, s.previous.build.ID, err)
+	}
+	return string(text), nil
 }
 
 // checkAccounts compares the users and groups of the finished tree with the

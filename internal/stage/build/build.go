@@ -65,6 +65,7 @@ type session struct {
 
 	fetched   *rpmrepo.Fetched
 	overlays  []layer
+	shadow    [2]string // lines of shadow and gshadow for the seeded accounts, by kind
 	imageJSON []byte
 	imageSum  string
 

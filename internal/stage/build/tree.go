@@ -28,8 +28,10 @@ func (s *session) fill(ctx context.Context, tree *rootfs.Tree, layers, overrides
 		{"lay overrides over the packages", func() error { return s.lay(ctx, tree, overrides, true) }},
 		{"move state below /usr", tree.PlaceState},
 		{"run scriptlets", func() error {
-			_, err := tree.Scriptlets(ctx, rootfs.ScriptOptions{Live: live, Scratch: s.scratch(), Langs: m.InstallLangs})
-			return err
+			if _, err := tree.Scriptlets(ctx, rootfs.ScriptOptions{Live: live, Scratch: s.scratch(), Langs: m.InstallLangs}); err != nil {
+				return err
+			}
+			return s.completeShadow(tree)
 		}},
 		{"apply the manifest", func() error { return s.edit(tree, version) }},
 		{"run postprocess scripts", func() error { return s.postprocess(ctx, tree, live) }},

@@ -110,7 +110,6 @@ func (f *Fault) after(c *call, status int, body []byte) bool {
 // breakOff ends the connection with a reset.
 func breakOff(w http.ResponseWriter) {
 	rc := http.NewResponseController(w)
-	_ = rc.Flush
 	conn, _, err := rc.Hijack()
 	if err != nil {
 		panic(http.ErrAbortHandler)
