@@ -204,8 +204,8 @@ func (c *collector) describe(ctx context.Context) error {
 	if err := c.streamFiles(); err != nil {
 		return err
 	}
-	if slices.ContainsFunc(c.files, func(f *file) bool { return len(f.parts) > 0 }) {
-		if err := c.write("join.sh", "", []byte(script(c.files, c.limits))); err != nil {
+	if slices.ContainsFunc(c.all(), func(f *file) bool { return len(f.parts) > 0 }) {
+		if err := c.write("join.sh", "", []byte(script(c.all(), c.limits))); err != nil {
 			return err
 		}
 	}

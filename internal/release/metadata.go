@@ -1,6 +1,7 @@
 package release
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/nestos/nosa-actions/internal/format/streammeta"
 	"github.com/nestos/nosa-actions/internal/release/sbom"
+	"github.com/nestos/nosa-actions/internal/workdir"
 )
 
 // generator signs the metadata.
@@ -66,6 +68,9 @@ func (c *collector) perArch(s *source) error {
 			return err
 		}
 	}
+	if err := c.repository(s); err != nil {
+		return err
+	}
 	packages := c.packages[s.arch]
 	if packages == nil {
 		c.Log.Notef("build %s for %s has no package list (commitmeta.json): no bill of materials", c.id, s.arch)
@@ -100,6 +105,21 @@ func (c *collector) copy(s *source, from, to string) error {
 		return err
 	}
 	return c.write(to, s.arch, data)
+}
+
+// repository adds the OSTree repository for plain clients, if the build has one.
+func (c *collector) repository(s *source) error {
+	name := workdir.RepoArchiveName(s.meta.Name, c.id, s.arch)
+	path := s.path(name)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	d, err := sumFile(path, c.limits, guard(context.Background()))
+	if err != nil {
+		return err
+	}
+	c.extra = append(c.extra, &file{digest: d, name: c.names.of(name), path: path, rel: s.arch + "/" + name, arch: s.arch})
+	return nil
 }
 
 // bills adds the bills of materials.

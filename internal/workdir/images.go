@@ -75,6 +75,13 @@ func (k ImageKind) FileName(name, buildID, rpmArch string) string {
 	return strings.NewReplacer("$N", name, "$B", buildID, "$A", rpmArch).Replace(k.pattern)
 }
 
+// RepoArchiveName is the name of the tar file with an OSTree repository for plain
+// ostree clients, which lies beside a build's artifacts and is none: meta.json has
+// no place for it.
+func RepoArchiveName(name, buildID, rpmArch string) string {
+	return name + "-" + buildID + "-ostree-repo." + rpmArch + ".tar"
+}
+
 // liveArtifacts are made by one stage, the ISO being what people ask for.
 var liveArtifacts = []string{"live-iso", "live-kernel", "live-initramfs", "live-rootfs"}
 

@@ -153,6 +153,10 @@ func (w world) checkDiskBoots(t *testing.T, boots []facts, config string) {
 
 	require.NotContains(t, second.one("cmdline"), "ignition.firstboot")
 	require.Empty(t, second["stamp"], "what belongs to the first boot is gone")
+	for _, key := range []string{"disk-guid", "boot-uuid", "root-uuid"} {
+		require.Len(t, second[key], 1)
+		require.NotEmpty(t, second.one(key))
+	}
 	require.NotEqual(t, builtDisk, second.one("disk-guid"))
 	require.NotEqual(t, builtBoot, second.one("boot-uuid"))
 	require.NotEqual(t, builtRoot, second.one("root-uuid"))

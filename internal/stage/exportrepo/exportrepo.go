@@ -94,7 +94,7 @@ func archivePath(b workdir.Build) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return b.Path(fmt.Sprintf("%s-%s-ostree-repo.%s.tar", meta.Name, b.ID, b.Arch.RPM)), nil
+	return b.Path(workdir.RepoArchiveName(meta.Name, b.ID, b.Arch.RPM)), nil
 }
 
 func (s *session) export(ctx context.Context, builds []workdir.Build, path string) (_ Result, err error) {

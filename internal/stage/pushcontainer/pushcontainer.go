@@ -176,7 +176,7 @@ func push(ctx context.Context, log *progress.Log, o Options, images []source, na
 	step.Done("%d of %d blobs, %.1f MB sent", done.Sent, done.Blobs, float64(done.SentBytes)/1e6)
 	result.Digest = done.Digest
 	for i, s := range images {
-		if err := record(s.build, o.Image, workdir.Container{Image: name, Digest: digests[i]}); err != nil {
+		if err := record(s.build, o.Image, workdir.Container{Image: name, Digest: digests[i], Tags: []string{tag}}); err != nil {
 			return result, err
 		}
 	}
@@ -197,9 +197,13 @@ func send(ctx context.Context, images []source, target oci.Target, index bool) (
 	return done, done.Images, err
 }
 
+// record notes the container; tags of one image add up, the last one first.
 func record(b workdir.Build, image string, c workdir.Container) error {
 	return b.Update(func(m *workdir.Meta) error {
 		if image == "ostree" {
+			if old := m.BaseOSContainer; old != nil && old.Image == c.Image && old.Digest == c.Digest {
+				c.Tags = append(c.Tags, slices.DeleteFunc(old.Tags, func(t string) bool { return t == c.Tags[0] })...)
+			}
 			m.BaseOSContainer = &c
 			return nil
 		}

@@ -70,7 +70,13 @@ func TestThePushIsRecorded(t *testing.T) {
 	result := push(t, dir, pushcontainer.Options{Name: host + "/team/os"})
 
 	require.Equal(t, host+"/team/os:24.03.1-x86_64", result.Reference)
-	require.Equal(t, workdir.Container{Image: host + "/team/os", Digest: result.Digest}, record(t, dir, "x86_64"))
+	want := workdir.Container{Image: host + "/team/os", Digest: result.Digest, Tags: []string{"24.03.1-x86_64"}}
+	require.Equal(t, want, record(t, dir, "x86_64"))
+	for range 2 {
+		push(t, dir, pushcontainer.Options{Name: host + "/team/os:stable"})
+		want.Tags = []string{"stable", "24.03.1-x86_64"}
+		require.Equal(t, want, record(t, dir, "x86_64"))
+	}
 	other, err := workdir.ReadMeta(filepath.Join(dir.BuildsDir(), "24.03.1", "aarch64"))
 	require.NoError(t, err)
 	require.Nil(t, other.BaseOSContainer)
