@@ -42,6 +42,10 @@ func run(ctx context.Context, step *action.Step) error {
 	if err != nil {
 		return err
 	}
+	page, err := writePage(step, *o, plan)
+	if err != nil {
+		return err
+	}
 	var result publish.Result
 	if in.publish {
 		end := step.Group("publish release " + plan.Tag)
@@ -54,7 +58,7 @@ func run(ctx context.Context, step *action.Step) error {
 			return err
 		}
 	}
-	return finish(step, in, plan, result)
+	return errors.Join(step.Output("page", page), finish(step, in, plan, result))
 }
 
 func read(s *action.Step) *inputs {
@@ -151,7 +155,8 @@ func collect(ctx context.Context, step *action.Step, in *inputs) (*release.Plan,
 	return release.Collect(ctx, *o)
 }
 
-// before fetches the package lists of the release before, for the changes.
+// before fetches the metadata of the release before: the package lists for the
+// changes, the rest for the download page.
 func before(ctx context.Context, step *action.Step, in *inputs, temp string) error {
 	o := &in.options
 	if !in.compare || in.github.Token == "" {
@@ -167,7 +172,8 @@ func before(ctx context.Context, step *action.Step, in *inputs, temp string) err
 	}
 	plan := release.Plan{Owner: o.Owner, Repo: o.Repo, Tag: o.Tag, Prerelease: prerelease}
 	isList := func(name string) bool {
-		return strings.HasPrefix(name, "commitmeta.") && strings.HasSuffix(name, ".json")
+		kind, _, _ := strings.Cut(name, ".")
+		return strings.HasSuffix(name, ".json") && slices.Contains([]string{"assets", "changes", "commitmeta", "meta"}, kind)
 	}
 	o.PreviousTag, err = publish.FetchEarlier(ctx, o.Log, in.github, plan, isList, dir)
 	if err != nil {

@@ -40,7 +40,7 @@ func (b *builder) packPayloads(ctx context.Context) ([]packed, error) {
 	if err != nil {
 		return nil, err
 	}
-	level := "-6"
+	level := "-3" // higher ones save little, and compete with mksquashfs
 	if b.Fast {
 		level = "-1"
 	}
