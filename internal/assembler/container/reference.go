@@ -53,7 +53,7 @@ func ParseReference(text string) (Reference, error) {
 	}
 	host, _, _ := strings.Cut(r.Name, "/")
 	if !strings.Contains(r.Name, "/") || !strings.ContainsAny(host, ".:") && host != "localhost" {
-		return Reference{}, fmt.Errorf("image %q names no registry; write it whole, such as quay.io/%s", text, text)
+		return Reference{}, fmt.Errorf("image %q names no registry; write it whole, such as registry.example.org/%s", text, text)
 	}
 	if t, ok := named.(reference.Tagged); ok {
 		r.Tag = t.Tag()

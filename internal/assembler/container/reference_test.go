@@ -17,9 +17,9 @@ const sum = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852
 
 func TestReferencesAreExact(t *testing.T) {
 	for text, want := range map[string]container.Reference{
-		"quay.io/nosa/assembler:v1":               {Transport: container.Registry, Name: "quay.io/nosa/assembler", Tag: "v1"},
-		"docker://quay.io/nosa/assembler:v1":      {Transport: container.Registry, Name: "quay.io/nosa/assembler", Tag: "v1"},
-		"quay.io/nosa/assembler@" + sum:           {Transport: container.Registry, Name: "quay.io/nosa/assembler", Digest: sum},
+		"registry.example.org/nosa/assembler:v1":               {Transport: container.Registry, Name: "registry.example.org/nosa/assembler", Tag: "v1"},
+		"docker://registry.example.org/nosa/assembler:v1":      {Transport: container.Registry, Name: "registry.example.org/nosa/assembler", Tag: "v1"},
+		"registry.example.org/nosa/assembler@" + sum:           {Transport: container.Registry, Name: "registry.example.org/nosa/assembler", Digest: sum},
 		"localhost:5000/assembler:v1@" + sum:      {Transport: container.Registry, Name: "localhost:5000/assembler", Tag: "v1", Digest: sum},
 		"oci-archive:/a/b.tar":                    {Transport: container.OCIArchive, Name: "/a/b.tar"},
 		"oci-archive:/a/b.tar:v1@" + sum:          {Transport: container.OCIArchive, Name: "/a/b.tar", Tag: "v1", Digest: sum},
@@ -37,13 +37,13 @@ func TestReferencesThatDependOnTheMachineAreRefused(t *testing.T) {
 	for text, want := range map[string]string{
 		"assembler:v1":              "names no registry",
 		"nosa/assembler:v1":         "names no registry",
-		"quay.io/nosa/assembler":    "neither tag nor digest",
-		"quay.io/Nosa/assembler:v1": "must be lowercase",
+		"registry.example.org/nosa/assembler":    "neither tag nor digest",
+		"registry.example.org/Nosa/assembler:v1": "must be lowercase",
 		"":                          "at least one component",
 		"oci:":                      "path is empty",
 		"oci:a:b:c":                 "has a colon",
 		"oci:a@sha256:12":           "invalid checksum digest length",
-		"quay.io/a@sha256:12":       "invalid",
+		"registry.example.org/a@sha256:12":       "invalid",
 	} {
 		_, err := container.ParseReference(text)
 		require.ErrorContains(t, err, want, text)
@@ -99,7 +99,7 @@ func FuzzLayoutDigest(f *testing.F) {
 }
 
 func FuzzParseReference(f *testing.F) {
-	for _, text := range []string{"quay.io/a/b:c@" + sum, "oci:/a:b", "oci-archive:x.tar@" + sum, "a:b"} {
+	for _, text := range []string{"registry.example.org/a/b:c@" + sum, "oci:/a:b", "oci-archive:x.tar@" + sum, "a:b"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
