@@ -17,14 +17,14 @@ const sum = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852
 
 func TestReferencesAreExact(t *testing.T) {
 	for text, want := range map[string]container.Reference{
-		"registry.example.org/nosa/assembler:v1":               {Transport: container.Registry, Name: "registry.example.org/nosa/assembler", Tag: "v1"},
-		"docker://registry.example.org/nosa/assembler:v1":      {Transport: container.Registry, Name: "registry.example.org/nosa/assembler", Tag: "v1"},
-		"registry.example.org/nosa/assembler@" + sum:           {Transport: container.Registry, Name: "registry.example.org/nosa/assembler", Digest: sum},
-		"localhost:5000/assembler:v1@" + sum:      {Transport: container.Registry, Name: "localhost:5000/assembler", Tag: "v1", Digest: sum},
-		"oci-archive:/a/b.tar":                    {Transport: container.OCIArchive, Name: "/a/b.tar"},
-		"oci-archive:/a/b.tar:v1@" + sum:          {Transport: container.OCIArchive, Name: "/a/b.tar", Tag: "v1", Digest: sum},
-		"oci:/a/layout:v1":                        {Transport: container.OCI, Name: "/a/layout", Tag: "v1"},
-		"[::1]:5000/nosa/assembler:latest@" + sum: {Transport: container.Registry, Name: "[::1]:5000/nosa/assembler", Tag: "latest", Digest: sum},
+		"registry.example.org/nosa/assembler:v1":          {Transport: container.Registry, Name: "registry.example.org/nosa/assembler", Tag: "v1"},
+		"docker://registry.example.org/nosa/assembler:v1": {Transport: container.Registry, Name: "registry.example.org/nosa/assembler", Tag: "v1"},
+		"registry.example.org/nosa/assembler@" + sum:      {Transport: container.Registry, Name: "registry.example.org/nosa/assembler", Digest: sum},
+		"localhost:5000/assembler:v1@" + sum:              {Transport: container.Registry, Name: "localhost:5000/assembler", Tag: "v1", Digest: sum},
+		"oci-archive:/a/b.tar":                            {Transport: container.OCIArchive, Name: "/a/b.tar"},
+		"oci-archive:/a/b.tar:v1@" + sum:                  {Transport: container.OCIArchive, Name: "/a/b.tar", Tag: "v1", Digest: sum},
+		"oci:/a/layout:v1":                                {Transport: container.OCI, Name: "/a/layout", Tag: "v1"},
+		"[::1]:5000/nosa/assembler:latest@" + sum:         {Transport: container.Registry, Name: "[::1]:5000/nosa/assembler", Tag: "latest", Digest: sum},
 	} {
 		got, err := container.ParseReference(text)
 		require.NoError(t, err, text)
@@ -35,14 +35,14 @@ func TestReferencesAreExact(t *testing.T) {
 
 func TestReferencesThatDependOnTheMachineAreRefused(t *testing.T) {
 	for text, want := range map[string]string{
-		"assembler:v1":              "names no registry",
-		"nosa/assembler:v1":         "names no registry",
+		"assembler:v1":                           "names no registry",
+		"nosa/assembler:v1":                      "names no registry",
 		"registry.example.org/nosa/assembler":    "neither tag nor digest",
 		"registry.example.org/Nosa/assembler:v1": "must be lowercase",
-		"":                          "at least one component",
-		"oci:":                      "path is empty",
-		"oci:a:b:c":                 "has a colon",
-		"oci:a@sha256:12":           "invalid checksum digest length",
+		"":                                       "at least one component",
+		"oci:":                                   "path is empty",
+		"oci:a:b:c":                              "has a colon",
+		"oci:a@sha256:12":                        "invalid checksum digest length",
 		"registry.example.org/a@sha256:12":       "invalid",
 	} {
 		_, err := container.ParseReference(text)
