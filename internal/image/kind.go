@@ -5,7 +5,6 @@ package image
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/nestos/nosa-actions/internal/arch"
@@ -50,11 +49,6 @@ var traits = map[Kind]Traits{
 
 // Kinds lists the kinds that can be made.
 func Kinds() []Kind { return []Kind{QEMU, Metal, Metal4k, OpenStack, Live} }
-
-// Disks lists the kinds that are disks.
-func Disks() []Kind {
-	return slices.DeleteFunc(Kinds(), func(k Kind) bool { return k.Traits().Format == "" })
-}
 
 // ParseKind finds a kind by its name.
 func ParseKind(name string) (Kind, error) {

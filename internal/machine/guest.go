@@ -234,12 +234,6 @@ func (g *Guest) WhileHealthy(ctx context.Context) (context.Context, func()) {
 	return ctx, func() { cancel(nil); stop() }
 }
 
-// Console is the guest's serial console.
-func (g *Guest) Console() *Console { return g.console }
-
-// Input writes to the guest's serial console as if typed.
-func (g *Guest) Input() io.Writer { return g.input }
-
 // Ended is closed when qemu has ended.
 func (g *Guest) Ended() <-chan struct{} { return g.ended }
 

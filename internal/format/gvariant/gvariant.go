@@ -5,7 +5,7 @@
 //
 // Format: "GVariant Specification" by Allison Karlitskaya, published with GLib.
 // Numbers are read little-endian, the order of all our machines; OSTree stores
-// some of its own numbers big-endian (see SwapUint32 and SwapUint64).
+// some of its own numbers big-endian (see SwapUint64).
 package gvariant
 
 import (
@@ -59,9 +59,6 @@ func Split(typ string, data []byte) ([][]byte, error) {
 	}
 	return nil, fmt.Errorf("type %q has no members", typ)
 }
-
-// SwapUint32 turns a big-endian number that was read as little-endian right.
-func SwapUint32(v uint32) uint32 { return bits.ReverseBytes32(v) }
 
 // SwapUint64 turns a big-endian number that was read as little-endian right.
 func SwapUint64(v uint64) uint64 { return bits.ReverseBytes64(v) }

@@ -1,6 +1,6 @@
 // Package streammeta is the metadata of published images: release.json of one
-// build, stream metadata of the newest one, and the index of all releases, as
-// coreos-installer, openshift-install and download pages read them. Sources:
+// build and stream metadata of the newest one, as coreos-installer,
+// openshift-install and download pages read them. Sources:
 // the schemas of coreos/stream-metadata-go, and what coreos-assembler's
 // generate-release-meta writes.
 package streammeta

@@ -114,43 +114,6 @@ func TestExtendingARelease(t *testing.T) {
 	}
 }
 
-func TestIndexOfReleases(t *testing.T) {
-	x, err := streammeta.ParseIndex(nil, "stable")
-	require.NoError(t, err)
-	r := release(t, "x86_64")
-	add := func(r *streammeta.Release) (bool, error) {
-		return x.Add(r, "https://example.org/"+r.Release, "2025-01-14T08:00:00Z")
-	}
-
-	changed, err := add(r)
-	require.NoError(t, err)
-	require.True(t, changed)
-	changed, err = add(r)
-	require.NoError(t, err)
-	require.False(t, changed, "it is there already")
-	require.NoError(t, r.Merge(release(t, "aarch64")))
-	changed, err = add(r)
-	require.NoError(t, err)
-	require.True(t, changed, "it gained an architecture")
-	require.Len(t, x.Releases, 1)
-	_, err = add(release(t, "x86_64"))
-	require.ErrorContains(t, err, "with another commit for aarch64")
-	next := release(t, "x86_64")
-	next.Release = "1.1"
-	_, err = add(next)
-	require.NoError(t, err)
-	_, err = add(r)
-	require.ErrorContains(t, err, "is not the last one")
-
-	data, err := x.JSON()
-	require.NoError(t, err)
-	again, err := streammeta.ParseIndex(data, "stable")
-	require.NoError(t, err)
-	require.Equal(t, x, again)
-	_, err = streammeta.ParseIndex(data, "next")
-	require.ErrorContains(t, err, "that of stream")
-}
-
 func FuzzParseAssets(f *testing.F) {
 	f.Add([]byte(`{"schema-version": "1.0.0", "release": "1", "assets": [{"name": "a", "size": 3, "sha256": "` + sum("a") + `",
 		"parts": [{"name": "a.part001", "size": 2, "sha256": "` + sum("b") + `"}, {"name": "a.part002", "size": 1, "sha256": "` + sum("c") + `"}]}]}`))

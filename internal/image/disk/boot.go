@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/nestos/nosa-actions/internal/atomicfile"
+	"github.com/nestos/nosa-actions/internal/format/bls"
 	"github.com/nestos/nosa-actions/internal/image"
 	"github.com/nestos/nosa-actions/internal/imageconf"
 	"github.com/nestos/nosa-actions/internal/tool"
@@ -142,6 +143,25 @@ func (b *builder) setKargs(boot string) error {
 		if err := atomicfile.Write(path, text, 0o644); err != nil { // it is a hard link
 			return err
 		}
+	}
+	return b.checkEntry(entries[0])
+}
+
+// checkEntry reads the boot entry as a boot loader does: the image's kernel
+// arguments must stand there as planned, with ostree's own at the end.
+func (b *builder) checkEntry(path string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	entry, err := bls.Parse(text)
+	if err != nil {
+		return fmt.Errorf("%s: %w", filepath.Base(path), err)
+	}
+	planned := len(b.plan.Kargs)
+	if len(entry.Options) != planned+1 || !slices.Equal(entry.Options[:planned], b.plan.Kargs) ||
+		!strings.HasPrefix(entry.Options[planned], "ostree=") {
+		return fmt.Errorf("the boot entry has the kernel arguments %q instead of %q and ostree's own", entry.Options, b.plan.Kargs)
 	}
 	return nil
 }
