@@ -16,7 +16,7 @@ DEMO_NEEDS = $(if $(filter host,$(ASSEMBLER)),build,build-container $(if $(filte
 .DEFAULT_GOAL := help
 .PHONY: help
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: deps
 deps: ## Install the host programs that stages and tests run (Debian, Ubuntu)
@@ -52,7 +52,7 @@ test: deps pool ## All tests that take less than a quarter of an hour; needs roo
 	@tools/test.sh
 
 .PHONY: test-all
-test-all: lint test selinux boots page e2e ## Everything, with the workflows in a real runner
+test-all: lint test selinux boots page reproduce e2e ## Everything, with the workflows in a real runner
 
 .PHONY: boots
 boots: deps pool ## Boot every kind of image in every way; most of an hour without KVM
@@ -61,6 +61,14 @@ boots: deps pool ## Boot every kind of image in every way; most of an hour witho
 .PHONY: e2e
 e2e: deps pool ## Run the workflows in a real workflow runner
 	@test/e2e/run.sh
+
+.PHONY: suite-binaries
+suite-binaries: ## Build the programs of a release of the actions; TAG=v1.2.3
+	@$(GO) run ./tools/suitebinaries --tag "$(TAG)" --output work/suite
+
+.PHONY: reproduce
+reproduce: ## Build them twice and compare, byte by byte
+	@NOSA_TEST_REPRODUCE=1 $(GO) test -count=1 -timeout 60m -run Again ./tools/suitebinaries
 
 .PHONY: page
 page: ## Look at the download page in a real browser, on a phone and on a desktop
