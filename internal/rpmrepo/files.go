@@ -51,6 +51,25 @@ func bring(ctx context.Context, packages []Package, paths []string, dir string) 
 	return group.Wait()
 }
 
+// weed removes from a directory of packages whatever is no regular file. It may
+// have been filled by another machine: a link would be followed to a file that
+// somebody changes later, and a pipe be waited for.
+func weed(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Type().IsRegular() {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func copyFile(from, to string) error {
 	in, err := os.Open(from)
 	if err != nil {

@@ -117,6 +117,11 @@ func Solve(ctx context.Context, r tool.Runner, req Request) (*Solution, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !req.DryRun {
+		if err := weed(req.Packages); err != nil {
+			return nil, err
+		}
+	}
 	answer, err := ask.run(ctx, r, req.Progress)
 	if err != nil {
 		return nil, err
