@@ -15,15 +15,11 @@ import (
 	"github.com/nestos/nosa-actions/internal/workdir"
 )
 
-// platforms are those whose images the assembler makes; each after those that it
-// is made from.
-var platforms = []string{"qemu", "metal", "metal4k", "openstack", "live"}
-
 func main() { os.Exit(action.Main(run)) }
 
 func run(ctx context.Context, step *action.Step) error {
 	in := job.ReadInputs(step)
-	chosen := step.Choices("platforms", platforms...)
+	chosen := step.Choices("platforms", job.Platforms...)
 	if len(chosen) == 0 {
 		step.Wrong("platforms", "is empty", "name at least one, such as qemu")
 	}
@@ -38,7 +34,7 @@ func run(ctx context.Context, step *action.Step) error {
 	if err != nil {
 		return err
 	}
-	for _, platform := range platforms {
+	for _, platform := range job.Platforms {
 		if !slices.Contains(chosen, platform) {
 			continue
 		}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -16,6 +17,9 @@ import (
 	"github.com/nestos/nosa-actions/internal/job"
 	"github.com/nestos/nosa-actions/internal/report"
 )
+
+// artifactWord is what of the artifact's name the caller may choose.
+var artifactWord = regexp.MustCompile(`^[0-9A-Za-z._-]{0,64}$`)
 
 func main() { os.Exit(action.Main(run)) }
 
@@ -26,6 +30,10 @@ func run(ctx context.Context, step *action.Step) error {
 		if strings.HasPrefix(p, "-") {
 			step.Wrong("tests", fmt.Sprintf("has the word %q", p), "name tests, or patterns of their names")
 		}
+	}
+	name := step.Input("name")
+	if !artifactWord.MatchString(name) {
+		step.Wrong("name", fmt.Sprintf("is %q", name), "write a word of letters, digits, dots, dashes and underscores")
 	}
 	parallel := step.Required("parallel")
 	if n, err := strconv.Atoi(parallel); parallel != "auto" && parallel != "" && (err != nil || n < 1) {
@@ -50,12 +58,15 @@ func run(ctx context.Context, step *action.Step) error {
 	args := append([]string{"run", "--output-dir=" + results, "--parallel=" + parallel}, patterns...)
 	failed := j.Run(ctx, "kola", args...)
 	// Outputs and summary matter most when a test failed.
-	return finish(j, filepath.Join(j.Workdir, results), failed)
+	return finish(j, name, filepath.Join(j.Workdir, results), failed)
 }
 
 // finish gives the outputs and then the error that stands for failed, the end of
 // the tests' run.
-func finish(j *job.Job, results string, failed error) error {
+func finish(j *job.Job, name, results string, failed error) error {
+	if name != "" {
+		name += "-"
+	}
 	tests, err := report.ReadTests(filepath.Join(results, "reports", "report.json"))
 	if failed != nil && errors.Is(err, fs.ErrNotExist) {
 		return failed // it did not come to tests
@@ -71,7 +82,7 @@ func finish(j *job.Job, results string, failed error) error {
 		verdict(tests, failed),
 		j.Step.Output("work-dir", j.Workdir),
 		j.Step.Output("build-id", b.ID),
-		j.Step.Output("artifact", "nosa-test-"+j.Arch.RPM),
+		j.Step.Output("artifact", "nosa-test-"+name+j.Arch.RPM),
 		j.Step.Output("results", results),
 		j.Step.Output("passed", fmt.Sprint(tests.Count("PASS"))),
 		j.Step.Output("failed", fmt.Sprint(tests.Count("FAIL"))),

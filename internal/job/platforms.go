@@ -1,0 +1,37 @@
+package job
+
+import "cmp"
+
+// Platforms are those whose images the assembler makes; each comes after those that
+// it is made from.
+var Platforms = []string{"qemu", "metal", "metal4k", "openstack", "live"}
+
+// madeFrom names, for a platform whose image is made from another one's, that one.
+var madeFrom = map[string]string{"openstack": "qemu", "live": "metal"}
+
+// PlatformGroups divides platforms, and those that they are made from, among jobs
+// that need nothing of one another.
+func PlatformGroups(chosen []string) [][]string {
+	wanted := map[string]bool{}
+	for _, p := range chosen {
+		wanted[p] = true
+		if from, ok := madeFrom[p]; ok {
+			wanted[from] = true
+		}
+	}
+	var groups [][]string
+	at := map[string]int{}
+	for _, p := range Platforms {
+		if !wanted[p] {
+			continue
+		}
+		first := cmp.Or(madeFrom[p], p)
+		i, known := at[first]
+		if !known {
+			i, at[first] = len(groups), len(groups)
+			groups = append(groups, nil)
+		}
+		groups[i] = append(groups[i], p)
+	}
+	return groups
+}
