@@ -14,7 +14,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/nestos/nosa-actions/internal/action"
-	"github.com/nestos/nosa-actions/internal/testkit"
 	"github.com/nestos/nosa-actions/internal/testkit/actiontest"
 )
 
@@ -134,33 +133,5 @@ func TestTheRootActionHasTheSameInputs(t *testing.T) {
 			}
 			require.Equal(t, declared, root.Inputs[input], "%s of %s", input, name)
 		}
-	}
-}
-
-func TestTheDocumentationIsUpToDate(t *testing.T) {
-	var b strings.Builder
-	b.WriteString("# The actions\n\n" +
-		"Made from the `action.yml` files; `go test ./actions -update` writes it anew.\n")
-	for _, file := range files() {
-		document(&b, file, actiontest.Read(t, file))
-	}
-	testkit.Golden(t, filepath.Join("..", "..", "docs", "actions.md"), []byte(b.String()))
-}
-
-func document(b *strings.Builder, file string, m actiontest.Metadata) {
-	uses := strings.TrimSuffix(filepath.Join("nestos/nosa-actions/actions", filepath.Dir(file)), "/")
-	fmt.Fprintf(b, "\n## %s\n\n`uses: %s@v1`\n\n%s\n", m.Name, uses, m.Description)
-	fmt.Fprintf(b, "\n| Input | Default | |\n|---|---|---|\n")
-	for _, name := range slices.Sorted(maps.Keys(m.Inputs)) {
-		in := m.Inputs[name]
-		value := ""
-		if *in.Default != "" {
-			value = "`" + *in.Default + "`"
-		}
-		fmt.Fprintf(b, "| `%s` | %s | %s |\n", name, value, in.Description)
-	}
-	fmt.Fprintf(b, "\n| Output | |\n|---|---|\n")
-	for _, name := range slices.Sorted(maps.Keys(m.Outputs)) {
-		fmt.Fprintf(b, "| `%s` | %s |\n", name, m.Outputs[name].Description)
 	}
 }

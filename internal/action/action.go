@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -112,6 +113,9 @@ func (s *Step) Annotate(err error) {
 	}
 }
 
+// maxAnnotation is how much of a message a person reads, in bytes.
+const maxAnnotation = 1500
+
 func (s *Step) annotate(level string, f diag.Finding) error {
 	text := f.Message
 	if f.Mend != "" {
@@ -129,7 +133,22 @@ func (s *Step) annotate(level string, f diag.Finding) error {
 	} else if pos := f.Pos.String(); pos != "" {
 		text = pos + ": " + text
 	}
-	return s.issue(&githubactions.Command{Name: level, Message: text, Properties: props})
+	return s.issue(&githubactions.Command{Name: level, Message: shorten(text), Properties: props})
+}
+
+// shorten takes the middle out of a text that nobody would read, and what is not
+// to be seen out of each of its lines.
+func shorten(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = visible(line)
+	}
+	text = strings.Join(lines, "\n")
+	if len(text) <= maxAnnotation {
+		return text
+	}
+	half := maxAnnotation/2 - 5
+	return strings.ToValidUTF8(text[:half]+" [...] "+text[len(text)-half:], "")
 }
 
 // Group folds what is written until the returned function is called.
@@ -156,13 +175,31 @@ func (s *Step) Log(format string, args ...any) {
 }
 
 // Harmless makes sure that the runner takes a line for text and not for a
-// workflow command.
+// workflow command, and that it shows what it says: of terminal sequences only
+// colours stay.
 func Harmless(line string) string {
-	line = strings.ReplaceAll(line, "\r", " ")
+	line = visible(line)
 	if strings.HasPrefix(strings.TrimSpace(line), "::") {
 		line = strings.Replace(line, "::", ": :", 1)
 	}
 	return strings.ReplaceAll(line, "##[", "# #[")
+}
+
+// colours are the terminal sequences that programs put into logs for people.
+var colours = regexp.MustCompile(`^\x1b\[[0-9;]*m`)
+
+// visible leaves out of a line what would hide or reorder some of it.
+func visible(line string) string {
+	var out strings.Builder
+	for i, r := range line {
+		switch {
+		case r == '\r' || r == '\n' || r == '\u2028' || r == '\u2029' || r == '\u0085':
+			out.WriteByte(' ')
+		case r == '\t' || r == '\x1b' && colours.MatchString(line[i:]) || !deceptive(r):
+			out.WriteRune(r)
+		}
+	}
+	return out.String()
 }
 
 // issue writes a workflow command; the SDK panics when it cannot.
@@ -182,5 +219,5 @@ func guard(do func()) (err error) {
 }
 
 func oneLine(text string) string {
-	return strings.Join(strings.Fields(text), " ")
+	return visible(strings.Join(strings.Fields(text), " "))
 }

@@ -188,3 +188,33 @@ func TestTheProcessBelowSudoEndsWithTheOneAbove(t *testing.T) {
 		t.Fatal("it lives on")
 	}
 }
+
+func TestInputsThatDeceiveOrOverflowAreRefused(t *testing.T) {
+	s, _ := step(map[string]string{
+		"NOSA_INPUT_A": strings.Repeat("x", maxInput+1), "NOSA_INPUT_B": "a\xff", "NOSA_INPUT_C": "a\u202eb", "NOSA_INPUT_D": "a\x1b[2J",
+		"NOSA_INPUT_E": strings.Repeat("x", maxInput), "NOSA_INPUT_F": "né 👩\u200d🚀",
+	})
+	for _, name := range []string{"a", "b", "c", "d"} {
+		require.Empty(t, s.Input(name))
+	}
+	require.Len(t, s.Input("e"), maxInput)
+	require.Equal(t, "né 👩\u200d🚀", s.Input("f"))
+	require.EqualError(t, s.InputErr(), strings.Join([]string{
+		"input a is 16385 bytes long; at most 16384 are allowed",
+		"input b is not UTF-8",
+		"input c has a character that is not to be seen, such as a control character; write it anew",
+		"input d has a character that is not to be seen, such as a control character; write it anew",
+	}, "\n"))
+}
+
+func TestLogsShowWhatTheySay(t *testing.T) {
+	s, out := step(nil)
+
+	s.Log("%s", "\x1b[31mred\x1b[0m \x1b]0;title\x07\x1b[2Jgone\u202eback\tx\x00\u2028::error::y")
+	s.Annotate(errors.New("a\u202eb" + strings.Repeat("x", 2*maxAnnotation) + "end"))
+
+	log, annotation, _ := strings.Cut(out.String(), "\n")
+	require.Equal(t, "\x1b[31mred\x1b[0m ]0;title[2Jgoneback\tx ::error::y", log)
+	require.Less(t, len(annotation), maxAnnotation+20)
+	require.Regexp(t, `^::error::abx+ \[\.\.\.\] x+end\n$`, annotation)
+}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/nestos/nosa-actions/internal/diag"
 )
@@ -101,13 +103,39 @@ func (s *Step) InputErr() error { return s.inputs.Err() }
 // InputNames are the inputs that were asked for so far.
 func (s *Step) InputNames() []string { return slices.Sorted(slices.Values(s.names)) }
 
+// maxInput is how long an input may be, in bytes: more than any path, and less
+// than what no program could be given as an argument.
+const maxInput = 16 << 10
+
 func (s *Step) raw(name string) string {
 	s.names = append(s.names, name)
 	value, set := s.lookup(InputVariable(name))
-	if !set {
+	switch {
+	case !set:
 		s.wrong(name, "is not mapped to "+InputVariable(name), "map it under env in action.yml")
+	case len(value) > maxInput:
+		s.wrong(name, fmt.Sprintf("is %d bytes long", len(value)), fmt.Sprintf("at most %d are allowed", maxInput))
+		return ""
+	case !utf8.ValidString(value):
+		s.wrong(name, "is not UTF-8", "")
+		return ""
+	case strings.ContainsFunc(value, deceptive):
+		s.wrong(name, "has a character that is not to be seen, such as a control character", "write it anew")
+		return ""
 	}
 	return value
+}
+
+// deceptive are characters that make a log or a page look other than it is. The
+// joiners of scripts and emoji are not among them.
+func deceptive(r rune) bool {
+	switch r {
+	case '\n', '\r', '\t':
+		return false
+	case '\u2028', '\u2029', '\u200b', '\ufeff': // separators of lines, blanks without width
+		return true
+	}
+	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)
 }
 
 func (s *Step) wrong(name, fault, mend string) {

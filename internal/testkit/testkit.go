@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -53,4 +54,22 @@ func Golden(t testing.TB, name string, got []byte) {
 	want, err := os.ReadFile(path)
 	require.NoError(t, err, "run the test with -update to make it")
 	require.Equal(t, string(want), string(got))
+}
+
+// Section compares got with what stands in a document between the lines
+// "<!-- NAME: made by a test -->" and "<!-- end of NAME -->"; with -update it
+// writes it there.
+func Section(t testing.TB, path, name, got string) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	before, rest, begins := strings.Cut(string(data), "<!-- "+name+": made by a test -->\n")
+	was, after, ends := strings.Cut(rest, "<!-- end of "+name+" -->\n")
+	require.True(t, begins && ends, "%s has no section %s", path, name)
+	if *update {
+		text := before + "<!-- " + name + ": made by a test -->\n" + got + "<!-- end of " + name + " -->\n" + after
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
+		return
+	}
+	require.Equal(t, was, got, "run the test with -update to write it anew")
 }

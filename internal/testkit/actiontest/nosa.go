@@ -142,10 +142,15 @@ func build(d *workdir.Dir, args []string) error {
 	}
 	m := &workdir.Meta{
 		BuildID: "1.0", Name: "mini", OSTreeVersion: "1.0", OSTreeTimestamp: "2025-01-14T08:00:00Z", Basearch: d.Arch.RPM,
+		Ref:          "mini/" + d.Arch.RPM + "/stable",
 		OSTreeCommit: strings.Repeat("6d", 32), OSTreeContentChecksum: strings.Repeat("a1", 32), InputHash: strings.Repeat("77", 32),
 		BuildTimestamp: "2025-01-14T08:03:10Z", ImageGenver: new(0), DelayedMetaMerge: new(slices.Contains(args, "--delay-meta-merge")),
 	}
 	if err := artifact(tmp, m, "ostree", "mini-1.0-ostree."+d.Arch.RPM+".ociarchive"); err != nil {
+		return err
+	}
+	packages := [][5]string{{"a", "0", "1", "1", "noarch"}, {"b", "0", "2", "1", "x86_64"}}
+	if err := workdir.WriteCommitMeta(tmp, map[string]any{"rpmostree.rpmdb.pkglist": packages}); err != nil {
 		return err
 	}
 	if err := workdir.WriteMeta(tmp, m); err != nil {

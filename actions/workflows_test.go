@@ -1,0 +1,237 @@
+package actions
+
+import (
+	"fmt"
+	"maps"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/nestos/nosa-actions/internal/format/document"
+	"github.com/nestos/nosa-actions/internal/testkit"
+)
+
+// These tests hold the workflows, ours and those to copy, to what docs/security.md
+// promises of them.
+
+const (
+	ourWorkflows     = "../.github/workflows/*.y*ml"
+	exampleWorkflows = "../examples/workflows/*.y*ml"
+)
+
+func workflows(t *testing.T, patterns ...string) map[string]document.Node {
+	t.Helper()
+	found := map[string]document.Node{}
+	for _, pattern := range patterns {
+		paths, err := filepath.Glob(pattern)
+		require.NoError(t, err)
+		require.NotEmpty(t, paths, pattern)
+		for _, path := range paths {
+			node, err := document.Load(path)
+			require.NoError(t, err)
+			found[strings.TrimPrefix(path, "../")] = node
+		}
+	}
+	return found
+}
+
+func jobs(workflow document.Node) map[string]document.Node {
+	all := map[string]document.Node{}
+	list, _ := workflow.Get("jobs")
+	for _, field := range list.Fields {
+		all[field.Key] = field.Value
+	}
+	return all
+}
+
+// steps calls each for every step of all workflows.
+func steps(t *testing.T, each func(place string, step document.Node)) {
+	t.Helper()
+	for file, workflow := range workflows(t, ourWorkflows, exampleWorkflows) {
+		for name, job := range jobs(workflow) {
+			list, _ := job.Get("steps")
+			for i, step := range list.Items {
+				each(fmt.Sprintf("%s, job %s, step %d", file, name, i+1), step)
+			}
+		}
+	}
+}
+
+func text(node document.Node, keys ...string) string {
+	for _, key := range keys {
+		node, _ = node.Get(key)
+	}
+	return node.Text
+}
+
+// Whoever may choose the text of an expression, such as the title of a pull
+// request or the name of a branch, would write a part of the script.
+func TestNoExpressionStandsInAScriptOfAWorkflow(t *testing.T) {
+	steps(t, func(place string, step document.Node) {
+		for _, script := range []string{text(step, "run"), text(step, "with", "script")} {
+			require.NotContains(t, script, "${{", "%s: hand the value over under env", place)
+		}
+	})
+}
+
+// A condition or an input of an action is no script, but what a stranger chose
+// may still not steer a job that can write.
+var foreign = regexp.MustCompile(`github\.(head_ref|event\.(pull_request\.(title|body|head\.(ref|label))|issue\.(title|body)|comment\.body|review\.body|commits|head_commit\.(message|author)|workflow_run\.(head_branch|display_title|head_commit)))`)
+
+func TestWorkflowsPasteNoTextOfStrangers(t *testing.T) {
+	for file, workflow := range workflows(t, ourWorkflows, exampleWorkflows) {
+		concurrency, _ := workflow.Get("concurrency")
+		walk(workflow, func(n document.Node) {
+			if n.Pos.Line >= concurrency.Pos.Line && strings.HasPrefix(n.Path, "concurrency") {
+				return // a name of a group, nothing more
+			}
+			require.NotRegexp(t, foreign, n.Text, "%s: %s", file, n.Path)
+		})
+	}
+}
+
+func walk(n document.Node, each func(document.Node)) {
+	each(n)
+	for _, item := range n.Items {
+		walk(item, each)
+	}
+	for _, field := range n.Fields {
+		walk(field.Value, each)
+	}
+}
+
+// A job that hangs would hold a runner for six hours, or for ever on one's own.
+func TestEveryJobHasATimeLimit(t *testing.T) {
+	for file, workflow := range workflows(t, ourWorkflows, exampleWorkflows) {
+		for name, job := range jobs(workflow) {
+			if text(job, "uses") != "" {
+				continue // the limits are those of the jobs of the workflow that it calls
+			}
+			limit := text(job, "timeout-minutes")
+			if fallback := regexp.MustCompile(`\|\| *'?(\d+)'? *\}\}$`).FindStringSubmatch(limit); fallback != nil {
+				limit = fallback[1]
+			}
+			minutes, err := strconv.Atoi(limit)
+			require.NoError(t, err, "%s: job %s has no timeout-minutes", file, name)
+			require.LessOrEqual(t, minutes, 360, "%s: job %s", file, name)
+		}
+	}
+}
+
+func TestWorkflowsOfOursDoNotPileUp(t *testing.T) {
+	for file, workflow := range workflows(t, ourWorkflows) {
+		_, ok := workflow.Get("concurrency")
+		require.True(t, ok, "%s has no concurrency", file)
+	}
+}
+
+// No workflow gives a stranger's code secrets or a token that writes.
+func TestNoWorkflowRunsStrangersCodeWithRights(t *testing.T) {
+	for file, workflow := range workflows(t, ourWorkflows, exampleWorkflows) {
+		on, _ := workflow.Get("on")
+		events := []string{on.Text}
+		for _, item := range on.Items {
+			events = append(events, item.Text)
+		}
+		for _, field := range on.Fields {
+			events = append(events, field.Key)
+		}
+		require.NotContains(t, events, "pull_request_target", file)
+		if !slices.Contains(events, "workflow_run") && !slices.Contains(events, "issue_comment") {
+			continue
+		}
+		for name, job := range jobs(workflow) {
+			list, _ := job.Get("steps")
+			for _, step := range list.Items {
+				if strings.HasPrefix(text(step, "uses"), "actions/checkout@") {
+					require.NotRegexp(t, `head|workflow_run|event`, text(step, "with", "ref")+text(step, "with", "repository"), "%s: job %s", file, name)
+				}
+			}
+		}
+	}
+}
+
+func TestCheckoutsLeaveNoToken(t *testing.T) {
+	steps(t, func(place string, step document.Node) {
+		if strings.HasPrefix(text(step, "uses"), "actions/checkout@") {
+			require.Equal(t, "false", text(step, "with", "persist-credentials"), place)
+		}
+	})
+}
+
+func TestContainersOfJobsAreNamedByDigest(t *testing.T) {
+	for file, workflow := range workflows(t, ourWorkflows, exampleWorkflows) {
+		for name, job := range jobs(workflow) {
+			images := []string{text(job, "container"), text(job, "container", "image")}
+			services, _ := job.Get("services")
+			for _, field := range services.Fields {
+				images = append(images, text(field.Value, "image"))
+			}
+			for _, image := range images {
+				if image != "" {
+					require.Regexp(t, `@sha256:[0-9a-f]{64}$`, image, "%s: job %s", file, name)
+				}
+			}
+		}
+	}
+}
+
+// grants are all permissions that jobs have beyond reading the repository, and
+// why. A reader finds them in docs/security.md, where -update puts them.
+var grants = []struct{ workflow, job, permission, why string }{
+	{".github/workflows/release.yml", "release", "contents: write", "makes the release and uploads its assets"},
+	{".github/workflows/release.yml", "release", "id-token: write", "is the identity in the attestation of the assets"},
+	{".github/workflows/release.yml", "release", "attestations: write", "records that attestation"},
+	{"examples/workflows/release.yml", "os", "contents: write", "lends it to the job above"},
+	{"examples/workflows/release.yml", "os", "id-token: write", "lends it to the job above"},
+	{"examples/workflows/release.yml", "os", "attestations: write", "lends it to the job above"},
+}
+
+func TestPermissionsAreTheLeastAndDocumented(t *testing.T) {
+	var asked, documented []string
+	for file, workflow := range workflows(t, ourWorkflows, exampleWorkflows) {
+		top, ok := workflow.Get("permissions")
+		require.True(t, ok, "%s has no permissions, so it has the repository's default", file)
+		require.Equal(t, document.Map, top.Kind, file)
+		for _, p := range permissions(top) {
+			require.Equal(t, "contents: read", p, "%s: give more to the job that needs it", file)
+		}
+		for name, job := range jobs(workflow) {
+			own, _ := job.Get("permissions")
+			for _, p := range permissions(own) {
+				if p != "contents: read" {
+					asked = append(asked, fmt.Sprintf("%s, job %s: %s", file, name, p))
+				}
+			}
+		}
+	}
+	var table strings.Builder
+	table.WriteString("\n| workflow | job | permission | the job |\n|---|---|---|---|\n")
+	for _, g := range grants {
+		documented = append(documented, fmt.Sprintf("%s, job %s: %s", g.workflow, g.job, g.permission))
+		fmt.Fprintf(&table, "| `%s` | `%s` | `%s` | %s |\n", g.workflow, g.job, g.permission, g.why)
+	}
+	slices.Sort(asked)
+	require.ElementsMatch(t, documented, asked, "say in grants, beside this test, why a job needs more than to read")
+	testkit.Section(t, "../docs/security.md", "permissions", table.String()+"\n")
+}
+
+func permissions(node document.Node) []string {
+	var list []string
+	if node.Text != "" {
+		list = append(list, node.Text) // read-all, write-all
+	}
+	all := map[string]string{}
+	for _, field := range node.Fields {
+		all[field.Key] = field.Value.Text
+	}
+	for _, key := range slices.Sorted(maps.Keys(all)) {
+		list = append(list, key+": "+all[key])
+	}
+	return list
+}
