@@ -17,19 +17,16 @@ import (
 // InitramfsOptions say how the initramfs is made.
 type InitramfsOptions struct {
 	DracutArgs []string // replace the default --no-hostonly
-	// OSVersion is the version of this very build, as os-release may have it;
-	// empty: none that changes with every build.
-	OSVersion string
-	Scratch   string // directory for temporary files
+	// OSVersion is the version of this very build, which MutateOSRelease put into
+	// os-release in place of OSBase. dracut gets to see OSBase. Empty: it was not
+	// called.
+	OSVersion, OSBase string
+	Scratch           string // directory for temporary files
 	// Kept is a directory that keeps images for later composes, which take one
 	// over if all that dracut looked at is the same; empty: none.
 	Kept string
 	Live io.Writer // receives what dracut says
 }
-
-// standIn is written into os-release in place of the version while dracut looks
-// at it, and replaced in what dracut made of it.
-const standIn = "0.NOSA.VERSION.0"
 
 // sandboxVersion stands for all that dracut is surrounded with and that no other
 // part of a key names; it goes up when the sandbox changes.
@@ -41,14 +38,12 @@ const dracutDir = "/tmp/dracut"
 // Initramfs makes /usr/lib/modules/KVER/initramfs.img with the tree's own
 // dracut, or takes over a kept one. dracut sees the tree read-only.
 //
-// Files that name the version of the build are added in an archive of their own,
-// behind the one that dracut made: so the same packages have the same long first
-// part, whatever the version. The kernel unpacks one archive after the other
-// (Documentation/driver-api/early-userspace/buffer-format.rst).
+// It names the release and not the build: so the same packages have the same
+// initramfs, and an update that leaves them alone does not bring it again.
 func (t *Tree) Initramfs(ctx context.Context, kernel string, o InitramfsOptions) (reused bool, err error) {
 	image, reused, err := t.initramfs(ctx, kernel, o)
 	if err == nil {
-		err = image.write(filepath.Join(t.Root, "usr/lib/modules", kernel, "initramfs.img"), o.OSVersion, t.Epoch)
+		err = replaceFile(filepath.Join(t.Root, "usr/lib/modules", kernel, "initramfs.img"), image.image, 0o644)
 	}
 	if err != nil {
 		return false, fmt.Errorf("make the initramfs: %w", err)
@@ -56,18 +51,17 @@ func (t *Tree) Initramfs(ctx context.Context, kernel string, o InitramfsOptions)
 	return reused, nil
 }
 
-// initramfs finds or makes the image, with the stand-in for the version.
+// initramfs finds or makes the image.
 func (t *Tree) initramfs(ctx context.Context, kernel string, o InitramfsOptions) (image *initramfs, reused bool, err error) {
-	if o.OSVersion != "" {
-		if err := t.replaceInOSRelease(o.OSVersion, standIn); err != nil {
-			return nil, false, err
-		}
-		defer func() {
-			if restored := t.replaceInOSRelease(standIn, o.OSVersion); err == nil {
-				err = restored
-			}
-		}()
+	restore, err := t.hideVersion(o)
+	if err != nil {
+		return nil, false, err
 	}
+	defer func() {
+		if restored := restore(); err == nil {
+			err = restored
+		}
+	}()
 	made, err := t.mountPoints(sandbox{})
 	defer removeDirs(made)
 	if err != nil {
@@ -87,14 +81,22 @@ func (t *Tree) initramfs(ctx context.Context, kernel string, o InitramfsOptions)
 	return image, false, kept.add(image)
 }
 
-// replaceInOSRelease replaces text in the tree's os-release.
-func (t *Tree) replaceInOSRelease(old, new string) error {
+// hideVersion gives os-release the text that it has for any build of the release,
+// until restore is called.
+func (t *Tree) hideVersion(o InitramfsOptions) (restore func() error, err error) {
+	if o.OSVersion == "" {
+		return func() error { return nil }, nil
+	}
 	path, err := t.file("/etc/os-release")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	rel := strings.TrimPrefix(path, t.Root)
-	return t.editFile(rel, func(text string) string { return strings.ReplaceAll(text, old, new) })
+	rel, original := strings.TrimPrefix(path, t.Root), ""
+	restore = func() error { return t.editFile(rel, func(string) string { return original }) }
+	return restore, t.editFile(rel, func(text string) string {
+		original = text
+		return strings.ReplaceAll(text, o.OSVersion, o.OSBase)
+	})
 }
 
 // dracutCall is how dracut is called.
@@ -110,9 +112,6 @@ func (t *Tree) dracutCall(kernel string, o InitramfsOptions) dracutCall {
 	}
 	argv := append([]string{"/usr/bin/dracut"}, args...)
 	argv = append(argv, "--add", "ostree", "--reproducible", "--force", "--kver", kernel)
-	if o.OSVersion != "" {
-		argv = append(argv, "--keep") // the files, to look for the stand-in
-	}
 	return dracutCall{
 		argv: append(argv, dracutDir+"/initramfs.img"),
 		env:  []string{fmt.Sprintf("SOURCE_DATE_EPOCH=%d", t.Epoch.Unix()), "TMPDIR=" + dracutDir},
@@ -154,7 +153,7 @@ func (t *Tree) dracut(ctx context.Context, call dracutCall, o InitramfsOptions) 
 		if err != nil {
 			return nil, err
 		}
-		return collectInitramfs(dir, nil)
+		return readInitramfs(dir, nil)
 	}
 	if closed := view.Close(); err == nil {
 		err = closed
@@ -166,5 +165,16 @@ func (t *Tree) dracut(ctx context.Context, call dracutCall, o InitramfsOptions) 
 	if err != nil {
 		return nil, err
 	}
-	return collectInitramfs(dir, record)
+	return readInitramfs(dir, record)
+}
+
+// initramfs is what dracut made.
+type initramfs struct {
+	image  []byte
+	record *watchfs.Record // of what dracut looked at; nil if unknown
+}
+
+func readInitramfs(dir string, record *watchfs.Record) (*initramfs, error) {
+	image, err := os.ReadFile(filepath.Join(dir, "initramfs.img"))
+	return &initramfs{image: image, record: record}, err
 }

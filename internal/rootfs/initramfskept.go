@@ -27,10 +27,9 @@ const maxKept = 3
 
 // keptRecord is the file beside a kept image.
 type keptRecord struct {
-	Key     string          `json:"key"`
-	SHA256  string          `json:"sha256"` // of the image
-	Stamped []stampedFile   `json:"stamped,omitempty"`
-	Seen    *watchfs.Record `json:"seen"`
+	Key    string          `json:"key"`
+	SHA256 string          `json:"sha256"` // of the image
+	Seen   *watchfs.Record `json:"seen"`
 }
 
 const (
@@ -58,7 +57,7 @@ func (k keptImages) find(root string) *initramfs {
 			continue
 		}
 		_ = os.Chtimes(dir, time.Time{}, time.Now()) // the last to be thrown away
-		return &initramfs{image: image, stamped: r.Stamped, record: r.Seen}
+		return &initramfs{image: image, record: r.Seen}
 	}
 	return nil
 }
@@ -68,7 +67,7 @@ func (k keptImages) add(i *initramfs) error {
 	if k.dir == "" || i.record == nil {
 		return nil
 	}
-	r := keptRecord{Key: k.key, SHA256: digest(i.image), Stamped: i.stamped, Seen: i.record}
+	r := keptRecord{Key: k.key, SHA256: digest(i.image), Seen: i.record}
 	text, err := json.Marshal(r)
 	if err != nil {
 		return err

@@ -159,6 +159,9 @@ func TestFromConfigToTestedImage(t *testing.T) {
 		"cold and warm caches, there and here, give the same commit, initramfs and all")
 	require.Len(t, p.builds(), 2)
 	require.Equal(t, strings.TrimSuffix(first[0], ".0")+".1", p.builds()[0])
+	fetched, whole := p.update(first[0], p.builds()[0])
+	t.Logf("one overlay file changed: a system that follows the registry fetches %d of %d bytes", fetched, whole)
+	require.Less(t, fetched, whole/100)
 
 	t.Log("boot and test")
 	said = p.ok("kola", "run", "--parallel", "auto", "--build", first[0])
@@ -172,6 +175,38 @@ func (p *place) image(build string) string {
 	require.NoError(p.t, err)
 	require.Len(p.t, paths, 1)
 	return paths[0]
+}
+
+// update is what a system that has the layers of one build fetches for another, in
+// bytes, and the size of all its layers.
+func (p *place) update(from, to string) (fetched, whole int64) {
+	there := map[string]int64{}
+	for i, build := range []string{from, to} {
+		paths, err := filepath.Glob(filepath.Join(p.dir, "builds", build, "*", "*-ostree.*-manifest.json"))
+		require.NoError(p.t, err)
+		require.Len(p.t, paths, 1)
+		text, err := os.ReadFile(paths[0])
+		require.NoError(p.t, err)
+		var manifest struct {
+			Layers []struct {
+				Digest string
+				Size   int64
+			}
+		}
+		require.NoError(p.t, json.Unmarshal(text, &manifest))
+		require.NotEmpty(p.t, manifest.Layers)
+		for _, layer := range manifest.Layers {
+			if i == 0 {
+				there[layer.Digest] = layer.Size
+				continue
+			}
+			whole += layer.Size
+			if _, ok := there[layer.Digest]; !ok {
+				fetched += layer.Size
+			}
+		}
+	}
+	return fetched, whole
 }
 
 // commitElsewhere makes the next build in another work directory, which has the

@@ -11,9 +11,8 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// unpackaged is the component that stands for the files of no package: the
-// initramfs, the package database, what the build itself made. Nearly every
-// build changes it, so it shares its layer with nothing.
+// unpackaged stands for the files of no package and no component: what scripts and
+// the build itself made. It shares its layer with nothing.
 const unpackaged = "unpackaged"
 
 // unit is what goes to a layer as a whole: the packages of one source.
@@ -132,7 +131,7 @@ func bucket(name string, n int) int {
 }
 
 // previousLayers reads which packages the layers of a manifest hold, without the
-// layer of what no package owns. A manifest of another origin, without the
+// layers of what no package owns. A manifest of another origin, without the
 // annotation, gives none.
 func previousLayers(manifest []byte) ([][]string, error) {
 	if manifest == nil {
@@ -145,7 +144,7 @@ func previousLayers(manifest []byte) ([][]string, error) {
 	var layers [][]string
 	for _, layer := range m.Layers {
 		packages := layer.Annotations[annotationComponents]
-		if packages == "" || packages == unpackaged {
+		if packages == "" || packages == unpackaged || isComponent(packages) {
 			continue
 		}
 		layers = append(layers, strings.Split(packages, ","))

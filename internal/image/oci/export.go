@@ -52,7 +52,7 @@ func export(ctx context.Context, in ExportInput) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	chunks, err := t.chunks(in.Packages, in.MaxLayers, previous)
+	chunks, err := t.chunks(in, previous)
 	if err != nil {
 		return nil, err
 	}

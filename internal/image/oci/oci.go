@@ -67,8 +67,11 @@ type ExportInput struct {
 	// Packages tells the owner of each file. What nobody owns goes to one layer
 	// of its own.
 	Packages []PackageFiles
-	// MaxLayers limits the layers with files; 0 means DefaultMaxLayers. The
-	// layer of the commit comes on top.
+	// Components are other files that change together; each that has some gets a
+	// layer of its own. From the 25th on they are of nobody.
+	Components []Component
+	// MaxLayers limits the layers with files of packages and of nobody; 0 means
+	// DefaultMaxLayers. The layers of the commit and of components come on top.
 	MaxLayers int
 	// Previous is the manifest of the build before, or nil. With it packages
 	// stay in the layers they were in.

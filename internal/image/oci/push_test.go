@@ -164,8 +164,8 @@ func TestAnUpdateSendsWhatHasChanged(t *testing.T) {
 	f := fixture{repo: repotest.Init(t, "bare-user")}
 	f.in = oci.ExportInput{Repo: f.repo, Commit: repotest.Commit(t, f.repo, tree), Output: filepath.Join(t.TempDir(), "1"), Arch: arch.X86_64}
 	f.in.Packages = append(slices.Clone(packages),
-		oci.PackageFiles{Name: "linux", Paths: filesOf(t, tree)},
-		oci.PackageFiles{Name: "overlay/20", Paths: []string{"/etc-overlay"}})
+		oci.PackageFiles{Name: "linux", Paths: filesOf(t, tree)})
+	f.in.Components = []oci.Component{{Name: "overlay/20", Files: []string{"/etc-overlay"}}}
 	f.export(t)
 	w := newWire(t, "", "")
 	first, err := oci.Push(t.Context(), f.in.Output, w.target("os:1"))

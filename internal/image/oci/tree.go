@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/nestos/nosa-actions/internal/format/ostreerepo"
 	"github.com/nestos/nosa-actions/internal/format/ostreetar"
@@ -71,19 +70,20 @@ type chunk struct {
 }
 
 // chunks groups the objects by package and the packages into at most limit
-// layers. What nobody owns comes first, as its own chunk.
-func (t *tree) chunks(packages []PackageFiles, limit int, previous [][]string) ([]*chunk, error) {
-	owners, err := t.owners(packages)
+// layers. What nobody owns comes first, as its own chunk, and then components.
+func (t *tree) chunks(in ExportInput, previous [][]string) ([]*chunk, error) {
+	limit := in.MaxLayers
+	owners, err := newOwners(in.Packages, in.Components)
 	if err != nil {
 		return nil, err
 	}
 	rest := &chunk{packages: []string{unpackaged}}
-	owned := map[string]*chunk{} // by package, one package each
+	owned := map[string]*chunk{} // by package or component, one each
 	for _, o := range t.objects {
 		c := rest
-		if owner := owners[o]; owner != "" {
+		if owner := owners.of(o); owner != "" {
 			if c = owned[owner]; c == nil {
-				c = &chunk{}
+				c = &chunk{packages: []string{owner}}
 				owned[owner] = c
 			}
 		}
@@ -95,13 +95,19 @@ func (t *tree) chunks(packages []PackageFiles, limit int, previous [][]string) (
 		result = append(result, rest)
 		limit--
 	}
+	for _, component := range in.Components {
+		if c := owned[component.Name]; c != nil {
+			result = append(result, c)
+			delete(owned, component.Name)
+		}
+	}
 	if len(owned) == 0 {
 		return result, nil
 	}
 	if limit < 1 {
 		return nil, fmt.Errorf("%d layers are too few: one is for files of packages and one for those of none", limit+1)
 	}
-	for _, names := range assign(units(packages, owned), limit, previous) {
+	for _, names := range assign(units(in.Packages, owned), limit, previous) {
 		c := &chunk{packages: names}
 		for _, name := range names {
 			c.objects = append(c.objects, owned[name].objects...)
@@ -110,35 +116,6 @@ func (t *tree) chunks(packages []PackageFiles, limit int, previous [][]string) (
 		result = append(result, c)
 	}
 	return result, nil
-}
-
-// owners finds the package of each object. Of several, the first by name has it,
-// so that the choice depends on nothing else.
-func (t *tree) owners(packages []PackageFiles) (map[*object]string, error) {
-	byPath := make(map[string]string, len(t.objects))
-	for _, p := range packages {
-		if p.Name == "" || p.Name == unpackaged || strings.Contains(p.Name, ",") {
-			return nil, fmt.Errorf("%q cannot be the name of a package in a container image", p.Name)
-		}
-		for _, path := range p.Paths {
-			if strings.HasPrefix(path, "/etc/") {
-				path = "/usr" + path
-			}
-			if other, ok := byPath[path]; !ok || p.Name < other {
-				byPath[path] = p.Name
-			}
-		}
-	}
-	owners := make(map[*object]string, len(t.objects))
-	for _, o := range t.objects {
-		for _, path := range o.paths {
-			name, ok := byPath[path]
-			if ok && (owners[o] == "" || name < owners[o]) {
-				owners[o] = name
-			}
-		}
-	}
-	return owners, nil
 }
 
 // units puts the packages that own something together by their source. A unit

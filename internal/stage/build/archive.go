@@ -74,11 +74,15 @@ func (s *session) export(ctx context.Context, c *commit, archive, manifest strin
 	if err != nil {
 		return fmt.Errorf("packages of commit %s: %w", c.Checksum, err)
 	}
+	components, err := s.components(ctx, c)
+	if err != nil {
+		return err
+	}
 	earlier, earlierArchive := s.earlierArchive()
 	text, err := oci.Export(ctx, s.run, oci.ExportInput{
 		Repo: s.repo.Path, Commit: c.Checksum, Output: archive, Arch: s.dir.Arch,
 		Labels: s.labels(c), Cmd: s.config.Manifest.ContainerCmd,
-		Created: c.Timestamp, Packages: packages, Previous: earlier, PreviousArchive: earlierArchive,
+		Created: c.Timestamp, Packages: packages, Components: components, Previous: earlier, PreviousArchive: earlierArchive,
 	})
 	if err != nil {
 		return fmt.Errorf("write the OCI archive: %w", err)

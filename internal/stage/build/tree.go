@@ -171,10 +171,14 @@ func (s *session) kernel(ctx context.Context, tree *rootfs.Tree, osVersion strin
 func (s *session) initramfs(ctx context.Context, tree *rootfs.Tree, kernel, osVersion string, live io.Writer) error {
 	step := s.log.Step("make the initramfs of kernel %s", kernel)
 	defer step.Stop()
-	reused, err := tree.Initramfs(ctx, kernel, rootfs.InitramfsOptions{
-		DracutArgs: s.config.Manifest.InitramfsArgs, OSVersion: osVersion,
-		Scratch: s.scratch(), Kept: filepath.Join(s.dir.Tmp(), "initramfs"), Live: live,
-	})
+	o := rootfs.InitramfsOptions{
+		DracutArgs: s.config.Manifest.InitramfsArgs,
+		Scratch:    s.scratch(), Kept: filepath.Join(s.dir.Tmp(), "initramfs"), Live: live,
+	}
+	if base := s.config.Manifest.MutateOSRelease; base != "" {
+		o.OSVersion, o.OSBase = osVersion, base
+	}
+	reused, err := tree.Initramfs(ctx, kernel, o)
 	if err != nil {
 		return err
 	}
