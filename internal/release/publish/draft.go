@@ -65,15 +65,49 @@ func (p *publisher) needTag(ctx context.Context) error {
 	})
 }
 
-// draft finds or makes the draft to work on; it tells which of them.
-func (p *publisher) draft(ctx context.Context) (mine *releaseDoc, made bool, err error) {
-	err = p.retry(ctx, "make the draft", func(ctx context.Context) error {
-		// Looked for each time: a creation whose answer was lost has happened.
-		all, err := pages[releaseDoc](ctx, p.client, "/releases", 100)
-		if err != nil {
+// besideTag makes sure that the tag is there while do asks for something else. What
+// is wrong with the tag says more than what do has to say.
+func (p *publisher) besideTag(ctx context.Context, do func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- do(ctx) }()
+	if err := p.needTag(ctx); err != nil {
+		cancel()
+		<-done
+		return err
+	}
+	return <-done
+}
+
+// beforehand asks for all that must be known before there is a draft: whether the
+// tag is there, and which releases.
+func (p *publisher) beforehand(ctx context.Context) (known []releaseDoc, err error) {
+	err = p.besideTag(ctx, func(ctx context.Context) error {
+		return p.retry(ctx, "look for drafts", func(ctx context.Context) (err error) {
+			known, err = p.releases(ctx)
 			return err
+		})
+	})
+	return known, err
+}
+
+func (p *publisher) releases(ctx context.Context) ([]releaseDoc, error) {
+	return pages[releaseDoc](ctx, p.client, "/releases", 100)
+}
+
+// draft finds, among the releases that are known, or makes the draft to work on; it
+// tells which of them.
+func (p *publisher) draft(ctx context.Context, known []releaseDoc) (mine *releaseDoc, made bool, err error) {
+	first := true
+	err = p.retry(ctx, "make the draft", func(ctx context.Context) error {
+		if !first { // a creation whose answer was lost has happened
+			if known, err = p.releases(ctx); err != nil {
+				return err
+			}
 		}
-		for _, r := range all {
+		first = false
+		for _, r := range known {
 			if p.isDraft(r) && strings.Contains(r.Body, p.mark) && (mine == nil || r.ID < mine.ID) {
 				mine = &r
 			}

@@ -1,10 +1,12 @@
 package publish
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -18,11 +20,11 @@ import (
 const rounds = 20
 
 // fill gives the draft exactly the assets of the plan. What makes it return is
-// always a look that found nothing to do.
+// always a look that found nothing to do, and the tag still there.
 func (p *publisher) fill(ctx context.Context, draft *releaseDoc) error {
 	var fenced time.Time
 	for range rounds {
-		there, err := p.look(ctx, draft)
+		there, err := p.lookBesideTag(ctx, draft)
 		if err != nil {
 			return err
 		}
@@ -75,14 +77,26 @@ func (p *publisher) settled(ctx context.Context, draft *releaseDoc) (bool, error
 	return len(p.extra(now.Assets)) == 0, nil
 }
 
-// place puts several assets into the draft at a time.
+// place puts several assets into the draft at a time, the largest first: none of
+// them is to be left for the end.
 func (p *publisher) place(ctx context.Context, draft *releaseDoc, todo []release.Asset, there []asset) error {
+	todo = slices.SortedStableFunc(slices.Values(todo), func(a, b release.Asset) int { return cmp.Compare(b.Size, a.Size) })
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(p.parallel)
 	for _, a := range todo {
 		group.Go(func() error { return p.placeOne(ctx, draft, a, there) })
 	}
 	return group.Wait()
+}
+
+// lookBesideTag is look, and makes sure that the tag is still there: uploads take
+// their time.
+func (p *publisher) lookBesideTag(ctx context.Context, draft *releaseDoc) (there []asset, err error) {
+	err = p.besideTag(ctx, func(ctx context.Context) (err error) {
+		there, err = p.look(ctx, draft)
+		return err
+	})
+	return there, err
 }
 
 // look lists the assets of the draft.

@@ -32,7 +32,7 @@ type Config struct {
 	// HTTP replaces a client of our own, which uses HTTP/1.1 as parallel uploads
 	// share no connection then.
 	HTTP *http.Client
-	// Parallel is how many assets are uploaded at once, 5 unless set.
+	// Parallel is how many assets are uploaded at once, 8 unless set.
 	Parallel int
 }
 
@@ -82,7 +82,7 @@ func newPublisher(log *progress.Log, cfg Config, plan release.Plan, t timing) (*
 	c.timing, c.log = t, log
 	p := &publisher{client: c, plan: plan, mark: marker(plan), parallel: cfg.Parallel}
 	if p.parallel <= 0 {
-		p.parallel = 5
+		p.parallel = 8
 	}
 	return p, nil
 }
@@ -134,10 +134,11 @@ func (p *publisher) run(ctx context.Context) (Result, error) {
 		p.sweep(ctx, there.ID)
 		return Result{URL: there.HTMLURL, ID: there.ID, Tag: p.plan.Tag}, nil
 	}
-	if err := p.needTag(ctx); err != nil {
+	known, err := p.beforehand(ctx)
+	if err != nil {
 		return Result{}, err
 	}
-	draft, made, err := p.draft(ctx)
+	draft, made, err := p.draft(ctx, known)
 	if err != nil {
 		return Result{}, err
 	}
@@ -148,9 +149,6 @@ func (p *publisher) run(ctx context.Context) (Result, error) {
 	}
 	for settled := false; !settled; {
 		if err := p.fill(ctx, draft); err != nil {
-			return Result{}, err
-		}
-		if err := p.needTag(ctx); err != nil { // uploads take their time
 			return Result{}, err
 		}
 		if settled, err = p.settled(ctx, draft); err != nil {

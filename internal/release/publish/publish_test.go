@@ -110,11 +110,14 @@ func TestAReleaseIsADraftUntilItIsWhole(t *testing.T) {
 	require.Equal(t, Result{URL: s.URL + "/nestos/demo/releases/tag/v1", ID: r.ID, Tag: "v1", Uploaded: 3}, res)
 	require.True(t, r.Latest)
 	require.Equal(t, "application/gzip", r.Assets[0].ContentType)
+	ops := operations(s)
+	slices.Sort(ops[1:3]) // these two, and those after the uploads, are made at once
+	slices.Sort(ops[7:9])
 	require.Equal(t, []string{
 		"get-release-by-tag", "get-ref", "list-releases", "create-release",
 		"upload-release-asset", "upload-release-asset", "upload-release-asset",
-		"list-release-assets", "get-ref", "get-release", "update-release", "list-releases",
-	}, operations(s))
+		"get-ref", "list-release-assets", "get-release", "update-release", "list-releases",
+	}, ops)
 }
 
 func TestARunWithNothingToDoMakesThreeRequestsAtMost(t *testing.T) {

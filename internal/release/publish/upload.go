@@ -37,8 +37,11 @@ func (p *publisher) send(ctx context.Context, draft *releaseDoc, a release.Asset
 	return got, nil
 }
 
-// sendFile streams the part of the file. Its length is told beforehand and
-// GitHub's consent waited for, so that a refusal costs no bytes.
+// asks is the size from which GitHub's consent to an upload is waited for before
+// bytes are sent, so that a refusal costs few.
+const asks = 1 << 20
+
+// sendFile streams the part of the file. Its length is told beforehand.
 func (p *publisher) sendFile(ctx context.Context, draft *releaseDoc, a release.Asset, name string) (*asset, error) {
 	address, err := p.uploadAddress(draft, name)
 	if err != nil {
@@ -53,7 +56,9 @@ func (p *publisher) sendFile(ctx context.Context, draft *releaseDoc, a release.A
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Expect", "100-continue")
+	if a.Size >= asks {
+		req.Header.Set("Expect", "100-continue")
+	}
 	ctx, watch := watched(ctx, p.timing.stall)
 	defer watch.stop()
 	watch.follow(sent)
