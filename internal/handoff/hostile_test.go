@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,37 +20,52 @@ import (
 // hostile is a pack made by hand: the manifest says one thing, the members
 // another, or both the same that must not be.
 type hostile struct {
+	base    *BaseID
 	entries []Entry
-	members []*tar.Header // nil: as the entries say
-	content string
+	members []byte // nil: as the entries say
+	content string // of each file
 	tail    string
 }
 
 func (h hostile) bytes(t testing.TB) []byte {
 	t.Helper()
-	list, err := json.Marshal(Manifest{Format: Format, Entries: h.entries})
+	list, err := json.Marshal(Manifest{Format: Format, Base: h.base, Entries: h.entries})
 	require.NoError(t, err)
 	var b bytes.Buffer
-	tw := tar.NewWriter(&b)
-	require.NoError(t, tw.WriteHeader(&tar.Header{Name: ManifestName, Typeflag: tar.TypeReg, Size: int64(len(list))}))
-	_, err = tw.Write(list)
-	require.NoError(t, err)
-	members := h.members
-	if members == nil {
+	b.Write(manifestHead(int64(len(list))))
+	b.Write(pad(list))
+	if h.members != nil {
+		b.Write(h.members)
+	} else {
 		for _, e := range h.entries {
-			members = append(members, e.header())
+			b.Write(h.member(e))
 		}
 	}
-	for _, m := range members {
-		require.NoError(t, tw.WriteHeader(m))
-		if m.Typeflag == tar.TypeReg {
-			_, err = tw.Write([]byte(h.content)[:m.Size])
-			require.NoError(t, err)
-		}
-	}
-	require.NoError(t, tw.Close())
+	b.Write(make([]byte, endBlocks))
 	b.WriteString(h.tail)
 	return squeeze(t, b.Bytes())
+}
+
+func (h hostile) member(e Entry) []byte { return member(e, h.content) }
+
+// member is one as the archive has it.
+func member(e Entry, content string) []byte {
+	m := e.head()
+	if e.Type == File && len(content) > 0 {
+		m = append(m, pad([]byte(content)[:min(int64(len(content)), total(e.stored()))])...)
+	}
+	return m
+}
+
+// foreign is a member as the standard library writes it.
+func foreign(h *tar.Header) []byte {
+	var b bytes.Buffer
+	tw := tar.NewWriter(&b)
+	if err := tw.WriteHeader(h); err != nil {
+		panic(err)
+	}
+	b.Write(make([]byte, 2*block)) // as long as one of ours
+	return b.Bytes()
 }
 
 func squeeze(t testing.TB, data []byte) []byte {
@@ -79,7 +95,12 @@ func hostilePacks() map[string]struct {
 	says string
 } {
 	x := file("x", "x")
-	device := &tar.Header{Name: "x", Typeflag: tar.TypeChar, Devmajor: 1, Devminor: 3}
+	device := foreign(&tar.Header{Name: "x", Typeflag: tar.TypeChar, Devmajor: 1, Devminor: 3})
+	two := func(a, b Entry) []byte { return slices.Concat(member(a, "x"), member(b, "x")) }
+	inBase := func(place Place) Entry {
+		return with(x, func(e *Entry) { e.Chunks = []Chunk{{1, e.SHA256, &place}} })
+	}
+	base := &BaseID{Name: "artifact b", SHA256: x.SHA256}
 	return map[string]struct {
 		pack hostile
 		says string
@@ -102,42 +123,53 @@ func hostilePacks() map[string]struct {
 		"hard link to a later file": {hostile{entries: []Entry{link("a", "x", HardLink), x}, content: "x"},
 			"not a file of this pack"},
 		"missing directory": {hostile{entries: []Entry{file("a/x", "x")}, content: "x"}, "not a directory of this pack"},
-		"device in the manifest": {hostile{entries: []Entry{with(dir("x"), func(e *Entry) { e.Type = "char" })}, members: []*tar.Header{device}},
+		"device in the manifest": {hostile{entries: []Entry{with(dir("x"), func(e *Entry) { e.Type = "char" })}, members: device},
 			`type "char" is not accepted`},
-		"device in the archive": {hostile{entries: []Entry{x}, members: []*tar.Header{device}}, "members of type '3' are not accepted"},
-		"pipe in the archive": {hostile{entries: []Entry{x}, members: []*tar.Header{{Name: "x", Typeflag: tar.TypeFifo}}},
-			"members of type '6' are not accepted"},
-		"global header": {hostile{entries: []Entry{x}, members: []*tar.Header{{Typeflag: tar.TypeXGlobalHeader, PAXRecords: map[string]string{"path": "/tmp/x"}}}},
-			"are not accepted"},
-		"other name": {hostile{entries: []Entry{x}, members: []*tar.Header{file("y", "x").header()}, content: "x"},
-			`"y" is not what the manifest lists as "x"`},
-		"other mode": {hostile{entries: []Entry{x}, members: []*tar.Header{with(x, func(e *Entry) { e.Mode = 0o4755 }).header()}, content: "x"},
+		"device in the archive": {hostile{entries: []Entry{x}, members: device}, "not what the manifest lists"},
+		"pipe in the archive": {hostile{entries: []Entry{x}, members: foreign(&tar.Header{Name: "x", Typeflag: tar.TypeFifo})},
 			"not what the manifest lists"},
-		"other attribute": {hostile{entries: []Entry{x}, members: []*tar.Header{with(x, func(e *Entry) { e.Xattrs = map[string][]byte{"security.capability": {1}} }).header()}, content: "x"},
+		"global header": {hostile{entries: []Entry{x}, members: foreign(&tar.Header{Typeflag: tar.TypeXGlobalHeader, PAXRecords: map[string]string{"path": "/tmp/x"}})},
 			"not what the manifest lists"},
-		"other link": {hostile{entries: []Entry{link("a", "b", Symlink)}, members: []*tar.Header{link("a", "/etc", Symlink).header()}},
+		"other name": {hostile{entries: []Entry{x}, members: member(file("y", "x"), "x")}, "x: the member is not what the manifest lists"},
+		"other mode": {hostile{entries: []Entry{x}, members: member(with(x, func(e *Entry) { e.Mode = 0o4755 }), "x")},
 			"not what the manifest lists"},
-		"other content": {hostile{entries: []Entry{x}, content: "y"}, "the pack was altered"},
-		"other order":   {hostile{entries: []Entry{x, file("y", "x")}, members: []*tar.Header{file("y", "x").header(), x.header()}, content: "x"}, "not what the manifest lists"},
-		"member missing": {hostile{entries: []Entry{x, file("y", "x")}, members: []*tar.Header{x.header()}, content: "x"},
-			"y: cut off"},
-		"member too many": {hostile{entries: []Entry{x}, members: []*tar.Header{x.header(), file("y", "x").header()}, content: "x"},
-			"members that the manifest does not list"},
+		"other attribute": {hostile{entries: []Entry{x}, members: member(with(x, func(e *Entry) { e.Xattrs = map[string][]byte{"security.capability": {1}} }), "x")},
+			"not what the manifest lists"},
+		"other link":     {hostile{entries: []Entry{link("a", "b", Symlink)}, members: member(link("a", "/etc", Symlink), "")}, "not what the manifest lists"},
+		"other order":    {hostile{entries: []Entry{x, file("y", "x")}, members: two(file("y", "x"), x)}, "not what the manifest lists"},
+		"other content":  {hostile{entries: []Entry{x}, content: "y"}, "the pack was altered"},
+		"member missing": {hostile{entries: []Entry{x, file("y", "x")}, members: member(x, "x")}, "y: "},
+		"member too many": {hostile{entries: []Entry{x}, members: two(x, file("y", "x"))},
+			"after the last member: there is something"},
 		"after the end": {hostile{entries: []Entry{x}, content: "x", tail: strings.Repeat("more", 512)}, "after its end"},
 		"long zeros after the end": {hostile{entries: []Entry{x}, content: "x", tail: strings.Repeat("\x00", 2<<20)},
 			"after its end"},
-		"too big": {hostile{entries: []Entry{with(x, func(e *Entry) { e.Size = 65 << 30 })}, members: []*tar.Header{}},
+		"too big": {hostile{entries: []Entry{with(x, func(e *Entry) { e.Size = 65 << 30 })}, members: []byte{}},
 			"more than 68719476736 bytes of content"},
 		"too big together": {hostile{entries: []Entry{
-			with(file("x", ""), func(e *Entry) { e.Size = 40 << 30 }), with(file("y", ""), func(e *Entry) { e.Size = 40 << 30 })}, members: []*tar.Header{}},
+			with(file("x", ""), func(e *Entry) { e.Size = 40 << 30 }), with(file("y", ""), func(e *Entry) { e.Size = 40 << 30 })}, members: []byte{}},
 			"more than 68719476736 bytes of content"},
-		"negative size": {hostile{entries: []Entry{with(x, func(e *Entry) { e.Size = -1 })}, members: []*tar.Header{}}, "out of range"},
+		"negative size": {hostile{entries: []Entry{with(x, func(e *Entry) { e.Size = -1 })}, members: []byte{}}, "out of range"},
 		"extents outside": {hostile{entries: []Entry{with(x, func(e *Entry) { e.Sparse, e.Extents = true, []Extent{{1 << 62, 1 << 62}} })}, content: "x"},
 			"lie outside"},
 		"extents overlap": {hostile{entries: []Entry{with(file("x", "xxxx"), func(e *Entry) { e.Sparse, e.Extents = true, []Extent{{0, 3}, {2, 2}} })}, content: "xxxx"},
 			"overlap"},
-		"other format": {hostile{entries: []Entry{with(x, func(e *Entry) { e.Mode = 0o100644 })}, members: []*tar.Header{}}, "mode or owner out of range"},
-		"huge attribute": {hostile{entries: []Entry{with(x, func(e *Entry) { e.Xattrs = map[string][]byte{"user.x": make([]byte, 70_000)} })}, members: []*tar.Header{}},
+		"other format": {hostile{entries: []Entry{with(x, func(e *Entry) { e.Mode = 0o100644 })}, members: []byte{}}, "mode or owner out of range"},
+		"chunks too short": {hostile{entries: []Entry{with(file("x", "xx"), func(e *Entry) { e.Chunks = []Chunk{{1, x.SHA256, nil}} })}, content: "xx"},
+			"chunks do not fit"},
+		"chunks too long": {hostile{entries: []Entry{with(x, func(e *Entry) { e.Chunks = []Chunk{{1, x.SHA256, nil}, {1, x.SHA256, nil}} })}, content: "x"},
+			"chunks do not fit"},
+		"chunk of nothing": {hostile{entries: []Entry{with(x, func(e *Entry) { e.Chunks = []Chunk{{0, x.SHA256, nil}, {1, x.SHA256, nil}} })}, content: "x"},
+			"chunks do not fit"},
+		"chunk without a base":   {hostile{entries: []Entry{inBase(Place{"x", 0})}}, "refers to a base, and none is named"},
+		"chunk outside the base": {hostile{base: base, entries: []Entry{inBase(Place{"../x", 0})}}, "leads outside"},
+		"chunk at a wrong place": {hostile{base: base, entries: []Entry{inBase(Place{"x", -1})}}, "out of range"},
+		"chunk too large": {hostile{base: base, entries: []Entry{with(file("x", strings.Repeat("x", maxChunk+1)), func(e *Entry) {
+			e.Chunks = []Chunk{{maxChunk + 1, e.SHA256, &Place{"x", 0}}}
+		})}}, "out of range"},
+		"base missing":          {hostile{base: base, entries: []Entry{inBase(Place{"x", 0})}}, "refers to content of artifact b, which is not here; download that, too"},
+		"base without a digest": {hostile{base: &BaseID{Name: "b"}, entries: []Entry{x}, content: "x"}, "digest of the base is malformed"},
+		"huge attribute": {hostile{entries: []Entry{with(x, func(e *Entry) { e.Xattrs = map[string][]byte{"user.x": make([]byte, 70_000)} })}, members: []byte{}},
 			"bytes of extended attributes"},
 	}
 }

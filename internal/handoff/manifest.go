@@ -3,17 +3,13 @@ package handoff
 import (
 	"encoding/base64"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"path"
 	"slices"
-	"strings"
 	"unicode/utf8"
 )
 
 const (
 	// Format is the version of the pack format that this package writes.
-	Format = "nosa-handoff/1"
+	Format = "nosa-handoff/2"
 	// ManifestName is the archive member that holds the Manifest as JSON.
 	ManifestName = ".nosa-handoff.json"
 )
@@ -27,6 +23,8 @@ type Manifest struct {
 	Arch string `json:"arch"`
 	// Labels are free facts about the content, such as the config's revision.
 	Labels map[string]string `json:"labels,omitempty"`
+	// Base is what a thin pack refers to; nil: the pack is whole.
+	Base *BaseID `json:"base,omitempty"`
 	// Entries are the members in the order of the archive: a directory comes
 	// before what is in it, the first name of a file before its hard links.
 	Entries []Entry `json:"entries"`
@@ -65,31 +63,105 @@ type Entry struct {
 	// SHA256 is the hex digest of a file's content; of a sparse file, that of
 	// the bytes in Extents one after another.
 	SHA256 string `json:"sha256,omitempty"`
+	// Chunks are what the content is made of, in order; none lies across a
+	// hole. Without them the content is one chunk.
+	Chunks []Chunk `json:"chunks,omitempty"`
 }
 
-// Extent is a range of bytes.
-type Extent struct {
+// Chunk is a piece of content that is known by its digest.
+type Chunk struct {
+	Length int64  `json:"length"`
+	SHA256 string `json:"sha256"`
+	// From says where in the base the chunk is; nil: it is in the pack.
+	From *Place `json:"from,omitempty"`
+}
+
+// Place is where a chunk begins in a file.
+type Place struct {
+	Path   Name  `json:"path"`
 	Offset int64 `json:"offset"`
-	Length int64 `json:"length"`
 }
 
-// data is the number of bytes that are stored for the file.
-func (e Entry) data() int64 {
-	if !e.Sparse {
-		return e.Size
-	}
-	var sum int64
-	for _, x := range e.Extents {
-		sum += x.Length
-	}
-	return sum
+// BaseID names what a thin pack refers to.
+type BaseID struct {
+	Name   string `json:"name"`   // for people: where to get it
+	SHA256 string `json:"sha256"` // hex digest of its manifest
 }
+
+// spans are the parts of a file that hold data.
+func (e Entry) spans() []Extent {
+	switch {
+	case e.Type != File || e.Size == 0:
+		return nil
+	case e.Sparse:
+		return e.Extents
+	default:
+		return []Extent{{0, e.Size}}
+	}
+}
+
+// pieces are the file's chunks with their places in the file.
+func (e Entry) pieces() []piece {
+	spans := e.spans()
+	if len(e.Chunks) == 0 && len(spans) == 1 {
+		return []piece{{spans[0], e.SHA256, nil}}
+	}
+	list := make([]piece, 0, len(e.Chunks))
+	next := e.Chunks
+	for _, x := range spans {
+		for at := x.Offset; at < x.end() && len(next) > 0; next = next[1:] {
+			list = append(list, piece{Extent{at, next[0].Length}, next[0].SHA256, next[0].From})
+			at += next[0].Length
+		}
+	}
+	return list
+}
+
+type piece struct {
+	Extent
+	sha256 string
+	from   *Place
+}
+
+// stored are the parts of a file that are in the pack.
+func (e Entry) stored() []Extent {
+	if !e.thin() {
+		return e.spans()
+	}
+	list := []Extent{}
+	for _, p := range e.pieces() {
+		if p.from == nil {
+			list = join(list, p.Extent)
+		}
+	}
+	return list
+}
+
+// thin tells whether some of the file is to be taken from the base.
+func (e Entry) thin() bool {
+	return slices.ContainsFunc(e.Chunks, func(c Chunk) bool { return c.From != nil })
+}
+
+// partly tells whether the archive must say which parts of the file it has.
+func (e Entry) partly() bool { return e.Sparse || e.thin() }
+
+// data is the number of bytes of the file, holes not counted.
+func (e Entry) data() int64 { return total(e.spans()) }
 
 // Bytes is the sum of all content, holes not counted.
 func (m *Manifest) Bytes() int64 {
 	var sum int64
 	for _, e := range m.Entries {
 		sum += e.data()
+	}
+	return sum
+}
+
+// Stored is the part of Bytes that is in the pack itself.
+func (m *Manifest) Stored() int64 {
+	var sum int64
+	for _, e := range m.Entries {
+		sum += total(e.stored())
 	}
 	return sum
 }
@@ -122,168 +194,4 @@ func (n *Name) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	return json.Unmarshal(data, (*string)(n))
-}
-
-// Limits bound what Unpack accepts. A zero field means the default.
-type Limits struct {
-	Entries int   // members; default 200,000
-	Bytes   int64 // content without holes; default 64 GiB
-}
-
-const (
-	defaultEntries  = 200_000
-	defaultBytes    = 64 << 30
-	maxManifest     = 128 << 20
-	maxFile         = 1 << 43 // 8 TiB: what a file may claim to be with its holes
-	maxExtents      = 16_384  // archive/tar reads a sparse map of at most 1 MiB
-	maxPath         = 4096
-	maxXattrs       = 64 << 10 // bytes of attributes of one member
-	permissionsMask = 0o7777
-)
-
-func (l Limits) orDefault() Limits {
-	if l.Entries == 0 {
-		l.Entries = defaultEntries
-	}
-	if l.Bytes == 0 {
-		l.Bytes = defaultBytes
-	}
-	return l
-}
-
-// validate checks everything that can be known before content is read. After
-// it, every path's parents are directories of the pack itself, so that no
-// member can reach through a link.
-func (m *Manifest) validate(l Limits) error {
-	l = l.orDefault()
-	if m.Format != Format {
-		return fmt.Errorf("format is %q; this version reads %q", m.Format, Format)
-	}
-	if len(m.Entries) > l.Entries {
-		return fmt.Errorf("%d members; at most %d are accepted", len(m.Entries), l.Entries)
-	}
-	seen := make(map[Name]Type, len(m.Entries))
-	var sum int64
-	for _, e := range m.Entries {
-		if err := e.validate(seen); err != nil {
-			return fmt.Errorf("%q: %w", e.Path, err)
-		}
-		if sum += e.data(); sum > l.Bytes {
-			return fmt.Errorf("more than %d bytes of content", l.Bytes)
-		}
-		seen[e.Path] = e.Type
-	}
-	return nil
-}
-
-func (e Entry) validate(seen map[Name]Type) error {
-	if err := checkPath(string(e.Path)); err != nil {
-		return err
-	}
-	if _, twice := seen[e.Path]; twice {
-		return errors.New("listed twice")
-	}
-	if parent := path.Dir(string(e.Path)); parent != "." && seen[Name(parent)] != Dir {
-		return fmt.Errorf("%q is not a directory of this pack listed before", parent)
-	}
-	if e.Mode&^permissionsMask != 0 || e.UID < 0 || e.GID < 0 {
-		return errors.New("mode or owner out of range")
-	}
-	if e.Type != File && (e.Size != 0 || e.SHA256 != "" || e.Sparse || e.Extents != nil) {
-		return fmt.Errorf("a %s has no content", e.Type)
-	}
-	if err := e.checkXattrs(); err != nil {
-		return err
-	}
-	switch e.Type {
-	case Dir:
-		return e.noLink()
-	case File:
-		return errors.Join(e.noLink(), e.checkContent())
-	case Symlink:
-		if e.Link == "" || strings.Contains(string(e.Link), "\x00") || len(e.Link) > maxPath {
-			return errors.New("a symbolic link needs a target")
-		}
-		return nil
-	case HardLink:
-		if seen[e.Link] != File {
-			return fmt.Errorf("hard link to %q, which is not a file of this pack listed before", e.Link)
-		}
-		return nil
-	default:
-		return fmt.Errorf("type %q is not accepted", e.Type)
-	}
-}
-
-func (e Entry) noLink() error {
-	if e.Link != "" {
-		return fmt.Errorf("a %s has no link target", e.Type)
-	}
-	return nil
-}
-
-func (e Entry) checkContent() error {
-	if e.Size < 0 || e.Size > maxFile {
-		return fmt.Errorf("size %d is out of range", e.Size)
-	}
-	if len(e.SHA256) != 64 || strings.Trim(e.SHA256, "0123456789abcdef") != "" {
-		return errors.New("sha256 is missing or malformed")
-	}
-	if !e.Sparse && e.Extents != nil || len(e.Extents) > maxExtents {
-		return errors.New("extents do not fit the file")
-	}
-	var end int64
-	for _, x := range e.Extents {
-		if x.Offset < end || x.Length <= 0 || x.Length > e.Size || x.Offset > e.Size-x.Length {
-			return errors.New("extents overlap or lie outside the file")
-		}
-		end = x.Offset + x.Length
-	}
-	return nil
-}
-
-func (e Entry) checkXattrs() error {
-	sum := 0
-	for name, value := range e.Xattrs {
-		if !utf8.ValidString(name) || strings.ContainsAny(name, "=\x00") || !strings.Contains(name, ".") {
-			return fmt.Errorf("extended attribute %q is malformed", name)
-		}
-		sum += len(name) + len(value)
-	}
-	if sum > maxXattrs {
-		return fmt.Errorf("more than %d bytes of extended attributes", maxXattrs)
-	}
-	if e.Type == HardLink && sum > 0 {
-		return errors.New("a hard link has no extended attributes of its own")
-	}
-	return nil
-}
-
-// checkPath accepts relative, clean paths that stay inside.
-func checkPath(p string) error {
-	switch {
-	case p == "" || len(p) > maxPath || strings.Contains(p, "\x00"):
-		return errors.New("path is empty, too long, or has a NUL")
-	case strings.HasPrefix(p, "/"):
-		return errors.New("path is absolute")
-	case path.Clean(p) != p || p == "." || p == ".." || strings.HasPrefix(p, "../"):
-		return errors.New("path is not clean or leads outside")
-	case p == ManifestName:
-		return errors.New("name is reserved")
-	}
-	return nil
-}
-
-// equal compares what a tar header can tell of a member.
-func (e Entry) equal(o Entry) bool {
-	if len(e.Xattrs) != len(o.Xattrs) {
-		return false
-	}
-	for name, value := range e.Xattrs {
-		if got, ok := o.Xattrs[name]; !ok || !slices.Equal(got, value) {
-			return false
-		}
-	}
-	return e.Path == o.Path && e.Type == o.Type && e.Mode == o.Mode && e.UID == o.UID &&
-		e.GID == o.GID && e.MTime == o.MTime && e.Link == o.Link && e.Size == o.Size
 }

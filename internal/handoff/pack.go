@@ -1,21 +1,13 @@
 package handoff
 
 import (
-	"archive/tar"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
-	"time"
-
-	"golang.org/x/sync/errgroup"
-
-	"github.com/nestos/nosa-actions/internal/atomicfile"
 )
 
 // PackOptions say what goes into a pack.
@@ -25,6 +17,8 @@ type PackOptions struct {
 	// Paths, relative to the root, go in with everything below them and with
 	// the directories above them. A path that does not exist is an error.
 	Paths []string
+	// Base is what the receiver has already; nil: nothing.
+	Base *Base
 	// Skip leaves out a path (relative, with slashes) and what is below it.
 	Skip func(path string) bool
 }
@@ -37,28 +31,50 @@ type Receipt struct {
 	Digest string
 }
 
-// PackFile writes the pack to the file at path, which appears only when whole.
+// PackFile writes the pack to the file at path, which appears only when whole. It
+// is not flushed to the disk: what it is for does not outlive the machine.
 func PackFile(ctx context.Context, path, root string, o PackOptions) (Receipt, error) {
-	var receipt Receipt
-	err := atomicfile.WriteFrom(path, 0o644, func(w io.Writer) (err error) {
-		receipt, err = Pack(ctx, w, root, o)
-		return err
-	})
+	receipt, err := packFile(ctx, path, root, o)
 	if err != nil {
 		return Receipt{}, fmt.Errorf("pack %s: %w", filepath.Base(path), err)
 	}
 	return receipt, nil
 }
 
+func packFile(ctx context.Context, path, root string, o PackOptions) (Receipt, error) {
+	f, err := os.CreateTemp(filepath.Dir(path), ".pack-*")
+	if err != nil {
+		return Receipt{}, err
+	}
+	defer os.Remove(f.Name()) // renamed already, if all went well
+	defer f.Close()
+	receipt, err := Pack(ctx, f, root, o)
+	if err != nil {
+		return Receipt{}, err
+	}
+	err = errors.Join(f.Chmod(0o644), f.Close())
+	if err != nil {
+		return Receipt{}, err
+	}
+	return receipt, os.Rename(f.Name(), path)
+}
+
 // Pack writes the chosen parts of the directory root to w. Same content gives
 // the same bytes. Content that changes meanwhile is an error.
+//
+// Files are read twice: for the manifest, which comes first, and to be packed.
+// The second time most of them are in memory still.
 func Pack(ctx context.Context, w io.Writer, root string, o PackOptions) (Receipt, error) {
 	m, err := survey(root, o)
 	if err != nil {
 		return Receipt{}, err
 	}
-	if err := hashAll(ctx, root, m.Entries); err != nil {
+	stamps, err := digestAll(ctx, root, m.Entries)
+	if err != nil {
 		return Receipt{}, err
+	}
+	if o.Base != nil {
+		m.refer(o.Base)
 	}
 	if err := m.validate(Limits{}); err != nil {
 		return Receipt{}, err
@@ -67,11 +83,14 @@ func Pack(ctx context.Context, w io.Writer, root string, o PackOptions) (Receipt
 	if err != nil {
 		return Receipt{}, fmt.Errorf("write manifest: %w", err)
 	}
+	if len(list) > maxManifest {
+		return Receipt{}, fmt.Errorf("the manifest has %d bytes; at most %d are accepted", len(list), maxManifest)
+	}
 	frames, err := newFrameWriter(w)
 	if err != nil {
 		return Receipt{}, err
 	}
-	err = writeTar(ctx, frames, root, m, list)
+	err = writeTar(ctx, frames, root, m, list, stamps)
 	if closeErr := frames.Close(); closeErr != nil {
 		err = closeErr // the output's own error explains any other
 	}
@@ -81,114 +100,59 @@ func Pack(ctx context.Context, w io.Writer, root string, o PackOptions) (Receipt
 	return Receipt{Manifest: m, Digest: digest(list)}, nil
 }
 
-func writeTar(ctx context.Context, w io.Writer, root string, m *Manifest, list []byte) error {
-	tw := tar.NewWriter(w)
-	head := &tar.Header{
-		Name: ManifestName, Typeflag: tar.TypeReg, Mode: 0o644,
-		Size: int64(len(list)), ModTime: time.Unix(0, 0), Format: tar.FormatPAX,
-	}
-	if err := tw.WriteHeader(head); err != nil {
+// output is a Writer that takes content without a copy in between.
+type output interface {
+	io.Writer
+	io.ReaderFrom
+}
+
+func writeTar(ctx context.Context, w output, root string, m *Manifest, list []byte, stamps []stamp) error {
+	if _, err := w.Write(manifestHead(int64(len(list)))); err != nil {
 		return fmt.Errorf("write manifest: %w", err)
 	}
-	if _, err := tw.Write(list); err != nil {
+	if _, err := w.Write(pad(list[:len(list):len(list)])); err != nil {
 		return fmt.Errorf("write manifest: %w", err)
 	}
-	for _, e := range m.Entries {
-		if err := ctx.Err(); err != nil {
+	for i, e := range m.Entries {
+		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if err := writeEntry(ctx, tw, w, root, e); err != nil {
+		if err := writeEntry(ctx, w, root, e, stamps[i]); err != nil {
 			return fmt.Errorf("%s: %w", e.Path, err)
 		}
 	}
-	return tw.Close()
-}
-
-func writeEntry(ctx context.Context, tw *tar.Writer, raw io.Writer, root string, e Entry) error {
-	if e.Type != File {
-		return tw.WriteHeader(e.header())
-	}
-	f, err := os.Open(filepath.Join(root, string(e.Path)))
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	out := io.Writer(tw)
-	if e.Sparse {
-		if err := tw.Flush(); err != nil {
-			return err
-		}
-		if _, err := raw.Write(sparseHead(e)); err != nil {
-			return err
-		}
-		out = raw
-	} else if err := tw.WriteHeader(e.header()); err != nil {
-		return err
-	}
-	sum := sha256.New()
-	n, err := io.Copy(io.MultiWriter(out, sum), interruptible{ctx, e.reader(f)})
-	if err != nil {
-		return err
-	}
-	if n != e.data() || hex.EncodeToString(sum.Sum(nil)) != e.SHA256 {
-		return fmt.Errorf("changed while it was packed")
-	}
-	if e.Sparse {
-		_, err = raw.Write(make([]byte, (block-n%block)%block))
-	}
+	_, err := w.Write(make([]byte, endBlocks))
 	return err
 }
 
-// hashAll fills in the digests, on all cores.
-func hashAll(ctx context.Context, root string, entries []Entry) error {
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(runtime.GOMAXPROCS(0))
-	for i := range entries {
-		e := &entries[i]
-		if e.Type != File {
-			continue
-		}
-		g.Go(func() error { return e.hash(ctx, root) })
-	}
-	return g.Wait()
-}
+// endBlocks are the zeros that a tar ends with.
+const endBlocks = 2 * block
 
-// hash finds the file's holes and digest.
-func (e *Entry) hash(ctx context.Context, root string) error {
+func writeEntry(ctx context.Context, w output, root string, e Entry, was stamp) error {
+	if _, err := w.Write(e.head()); err != nil || e.Type != File {
+		return err
+	}
 	f, err := os.Open(filepath.Join(root, string(e.Path)))
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	if e.Extents, e.Sparse, err = extents(f, e.Size); err != nil {
-		return err
+	parts := e.stored()
+	for _, x := range parts {
+		n, err := w.ReadFrom(interruptible{ctx, io.NewSectionReader(f, x.Offset, x.Length)})
+		if err != nil {
+			return err
+		}
+		if n != x.Length {
+			return errChanged
+		}
 	}
-	sum := sha256.New()
-	n, err := io.Copy(sum, interruptible{ctx, e.reader(f)})
-	if err != nil {
-		return fmt.Errorf("read %s: %w", e.Path, err)
+	if is, err := stampOf(f); err != nil || is != was {
+		return errors.Join(err, errChanged)
 	}
-	if n != e.data() {
-		return fmt.Errorf("%s: changed while it was packed", e.Path)
-	}
-	e.SHA256 = hex.EncodeToString(sum.Sum(nil))
-	return nil
+	_, err = w.Write(make([]byte, padding(total(parts))))
+	return err
 }
 
-func digest(data []byte) string {
-	sum := sha256.Sum256(data)
-	return hex.EncodeToString(sum[:])
-}
-
-// interruptible ends a long copy when the context ends.
-type interruptible struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (i interruptible) Read(p []byte) (int, error) {
-	if i.ctx.Err() != nil {
-		return 0, context.Cause(i.ctx)
-	}
-	return i.r.Read(p)
-}
+// padding fills up n bytes to whole blocks.
+func padding(n int64) int64 { return (block - n%block) % block }

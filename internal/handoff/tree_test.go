@@ -1,6 +1,7 @@
 package handoff_test
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"io/fs"
@@ -195,9 +196,10 @@ func readSparse(p string) (string, error) {
 		if _, err := f.ReadAt(buf, from); err != nil {
 			return "", err
 		}
-		for i, c := range buf { // bytes with their places: a block of zeros is like a hole
-			if c != 0 {
-				fmt.Fprintf(sum, "%d %d,", from+int64(i), c)
+		for i := 0; i < len(buf); i += 512 { // blocks with their places: one of zeros is like a hole
+			if part := buf[i:min(i+512, len(buf))]; len(bytes.Trim(part, "\x00")) > 0 {
+				fmt.Fprintf(sum, "%d ", from+int64(i))
+				sum.Write(bytes.TrimRight(part, "\x00"))
 			}
 		}
 		at = to

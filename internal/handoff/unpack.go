@@ -1,10 +1,8 @@
 package handoff
 
 import (
-	"archive/tar"
+	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,6 +19,8 @@ type UnpackOptions struct {
 	Kind, Arch string            // must be those of the pack
 	Labels     map[string]string // each must be the pack's where the pack has it
 	Limits     Limits
+	// Base is what a thin pack may refer to; nil: nothing.
+	Base *Base
 }
 
 // stagePrefix begins the names of the directories below the target in which
@@ -60,23 +60,19 @@ func Unpack(ctx context.Context, r io.Reader, dst string, o UnpackOptions) (Rece
 	}
 	defer removeStage(stage)
 
-	frames, err := newFrameReader(r)
+	frames, err := newFrameReader(interruptible{ctx, r})
 	if err != nil {
-		return Receipt{}, fmt.Errorf("set up zstd: %w", err)
+		return Receipt{}, err
 	}
 	defer frames.Close()
-	tr := tar.NewReader(interruptible{ctx, frames})
-	m, sum, err := readManifest(tr, o)
+	m, sum, err := readManifest(frames, o)
 	if err != nil {
 		return Receipt{}, err
 	}
 	if err := checkSpace(dst, m.Bytes()); err != nil {
 		return Receipt{}, err
 	}
-	if err := extract(tr, stage, m); err != nil {
-		return Receipt{}, err
-	}
-	if err := checkEnd(frames); err != nil {
+	if err := extract(ctx, frames, stage, m, o.Base); err != nil {
 		return Receipt{}, err
 	}
 	if err := reveal(stage, dst, m); err != nil {
@@ -86,29 +82,36 @@ func Unpack(ctx context.Context, r io.Reader, dst string, o UnpackOptions) (Rece
 }
 
 // readManifest reads the first member and checks all that it says.
-func readManifest(tr *tar.Reader, o UnpackOptions) (*Manifest, string, error) {
-	h, err := tr.Next()
-	if err != nil {
+func readManifest(r io.Reader, o UnpackOptions) (*Manifest, string, error) {
+	head := make([]byte, block)
+	if _, err := io.ReadFull(r, head); err != nil {
 		return nil, "", fmt.Errorf("not a pack, or cut off: %w", noEOF(err))
 	}
-	if h.Name != ManifestName || h.Typeflag != tar.TypeReg {
-		return nil, "", fmt.Errorf("not a pack: its first member is %q, not %s", h.Name, ManifestName)
-	}
-	if h.Size > maxManifest {
-		return nil, "", fmt.Errorf("the manifest has %d bytes; at most %d are accepted", h.Size, maxManifest)
-	}
-	list, err := io.ReadAll(tr)
+	size, err := manifestSize(head)
 	if err != nil {
+		return nil, "", err
+	}
+	if size > maxManifest {
+		return nil, "", fmt.Errorf("the manifest has %d bytes; at most %d are accepted", size, maxManifest)
+	}
+	var list bytes.Buffer // grows with what is there, not with what is claimed
+	if _, err := io.CopyN(&list, r, size); err != nil {
 		return nil, "", fmt.Errorf("read manifest: %w", noEOF(err))
 	}
+	if err := readZeros(r, padding(size)); err != nil {
+		return nil, "", err
+	}
 	var m Manifest
-	if err := json.Unmarshal(list, &m); err != nil {
+	if err := json.Unmarshal(list.Bytes(), &m); err != nil {
 		return nil, "", fmt.Errorf("read manifest: %w", err)
 	}
 	if err := m.validate(o.Limits); err != nil {
 		return nil, "", fmt.Errorf("manifest: %w", err)
 	}
-	return &m, digest(list), o.match(&m)
+	if err := o.match(&m); err != nil {
+		return nil, "", err
+	}
+	return &m, digest(list.Bytes()), o.Base.match(&m)
 }
 
 // match tells a pack for something else apart from the one that was meant.
@@ -123,107 +126,6 @@ func (o UnpackOptions) match(m *Manifest) error {
 		if got := m.Labels[key]; got != "" && want != "" && got != want {
 			return fmt.Errorf("made from %s %s, not %s; give all jobs the same one", key, got, want)
 		}
-	}
-	return nil
-}
-
-// extract writes every member below stage and checks it against the manifest.
-func extract(tr *tar.Reader, stage string, m *Manifest) error {
-	root, err := os.OpenRoot(stage)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	for _, want := range m.Entries {
-		h, err := tr.Next()
-		if err != nil {
-			return fmt.Errorf("%s: cut off: %w", want.Path, noEOF(err))
-		}
-		got, err := entryOf(h)
-		if err != nil {
-			return err
-		}
-		if !got.equal(want) {
-			return fmt.Errorf("%q is not what the manifest lists as %q", got.Path, want.Path)
-		}
-		if err := write(root, want, tr); err != nil {
-			return fmt.Errorf("%s: %w", want.Path, err)
-		}
-	}
-	switch _, err := tr.Next(); {
-	case err == nil:
-		return errors.New("has members that the manifest does not list")
-	case !errors.Is(err, io.EOF):
-		return fmt.Errorf("cut off: %w", err)
-	}
-	for i := len(m.Entries) - 1; i >= 0; i-- { // inner directories first: times change with content
-		if e := m.Entries[i]; e.Type == Dir {
-			if err := restoreDir(root, e); err != nil {
-				return fmt.Errorf("%s: %w", e.Path, err)
-			}
-		}
-	}
-	return nil
-}
-
-func write(root *os.Root, e Entry, content io.Reader) error {
-	switch e.Type {
-	case Dir:
-		return root.Mkdir(string(e.Path), 0o700)
-	case Symlink:
-		if err := root.Symlink(string(e.Link), string(e.Path)); err != nil {
-			return err
-		}
-		return restoreSymlink(root, e)
-	case HardLink:
-		return root.Link(string(e.Link), string(e.Path))
-	default:
-		return writeFile(root, e, content)
-	}
-}
-
-func writeFile(root *os.Root, e Entry, content io.Reader) error {
-	f, err := root.OpenFile(string(e.Path), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	parts := e.Extents
-	if !e.Sparse {
-		parts = []Extent{{0, e.Size}}
-	}
-	sum := sha256.New()
-	var at int64
-	for _, x := range parts {
-		if _, err := io.CopyN(io.Discard, content, x.Offset-at); err != nil {
-			return noEOF(err)
-		}
-		out := io.MultiWriter(io.NewOffsetWriter(f, x.Offset), sum)
-		if _, err := io.CopyN(out, content, x.Length); err != nil {
-			return noEOF(err)
-		}
-		at = x.Offset + x.Length
-	}
-	if hex.EncodeToString(sum.Sum(nil)) != e.SHA256 {
-		return errors.New("content is not what the manifest says; the pack was altered")
-	}
-	if err := f.Truncate(e.Size); err != nil {
-		return err
-	}
-	if err := restoreFile(f, e); err != nil {
-		return err
-	}
-	return f.Close()
-}
-
-// checkEnd accepts only the zeros that tar ends with.
-func checkEnd(r io.Reader) error {
-	rest, err := io.ReadAll(io.LimitReader(r, 1<<20))
-	if err != nil {
-		return fmt.Errorf("cut off: %w", err)
-	}
-	if strings.Trim(string(rest), "\x00") != "" || len(rest) == 1<<20 {
-		return errors.New("has something after its end")
 	}
 	return nil
 }

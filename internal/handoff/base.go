@@ -1,0 +1,220 @@
+package handoff
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/nestos/nosa-actions/internal/atomicfile"
+)
+
+// Base is content that the receiver of a pack has already. A pack that is made
+// with one refers to its chunks instead of having them; it is thin then.
+type Base struct {
+	// Name says to people what the base is and where to get it.
+	Name string
+	// Manifest and SHA256, of the manifest as stored, are those of the Receipt
+	// of the pack that the base was packed or unpacked as. To unpack, SHA256 alone
+	// is enough; "" takes any content, since every chunk is checked.
+	Manifest *Manifest
+	SHA256   string
+	// Dir is where the content lies. To pack, it is not needed.
+	Dir string
+}
+
+// Base is the content of the receipt's pack, which lies in dir, as a base for
+// another one.
+func (r Receipt) Base(name, dir string) *Base {
+	return &Base{Name: name, Manifest: r.Manifest, SHA256: r.Digest, Dir: dir}
+}
+
+// ReadBase reads the base whose manifest is in the file at path, as Receipt.Save
+// left it, and whose content lies in dir. Someone else may have written both.
+func ReadBase(path, name, dir string) (*Base, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxManifest {
+		return nil, fmt.Errorf("%s: more than %d bytes", path, maxManifest)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var m Manifest
+	if err := json.Unmarshal(data, &m); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if err := m.validate(Limits{}); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return &Base{Name: name, Manifest: &m, SHA256: digest(data), Dir: dir}, nil
+}
+
+// minRef is the shortest chunk that is referred to, in bytes; the reference
+// takes about as much as a shorter one, compressed.
+const minRef = 1 << 10
+
+// worthThin is the share of a pack, one in this many bytes, that a base must
+// save for the pack to become thin. A whole one is of use to more people.
+const worthThin = 16
+
+// refer makes chunks that the base has references, if that saves enough.
+func (m *Manifest) refer(b *Base) {
+	places := b.places()
+	found := make([][]Chunk, len(m.Entries))
+	var saved, sum int64
+	for i, e := range m.Entries {
+		sum += e.data()
+		if e.Type != File {
+			continue
+		}
+		var hit int64
+		for _, p := range e.pieces() {
+			c := Chunk{Length: p.Length, SHA256: p.sha256}
+			if at, ok := places[chunkKey{p.sha256, p.Length}]; ok && p.Length >= minRef {
+				c.From = &at
+				hit += p.Length
+			}
+			found[i] = append(found[i], c)
+		}
+		thin := e
+		thin.Chunks = found[i]
+		if hit == 0 || len(thin.stored()) > maxExtents {
+			found[i] = nil
+			continue
+		}
+		saved += hit
+	}
+	if saved*worthThin < sum || saved == 0 {
+		return
+	}
+	m.Base = &BaseID{Name: b.Name, SHA256: b.SHA256}
+	for i, chunks := range found {
+		if chunks != nil {
+			m.Entries[i].Chunks = chunks
+		}
+	}
+}
+
+type chunkKey struct {
+	sha256 string
+	length int64
+}
+
+// places tells where the base has its chunks.
+func (b *Base) places() map[chunkKey]Place {
+	places := map[chunkKey]Place{}
+	for _, e := range b.Manifest.Entries {
+		if e.Type != File {
+			continue
+		}
+		for _, p := range e.pieces() {
+			key := chunkKey{p.sha256, p.Length}
+			if _, ok := places[key]; !ok {
+				places[key] = Place{e.Path, p.Offset}
+			}
+		}
+	}
+	return places
+}
+
+// match refuses a thin pack whose base is not here.
+func (b *Base) match(m *Manifest) error {
+	switch {
+	case m.Base == nil:
+		return nil
+	case b == nil:
+		return fmt.Errorf("refers to content of %s, which is not here; download that, too, or have the pack made without it", m.Base.Name)
+	case b.SHA256 != "" && b.SHA256 != m.Base.SHA256:
+		return fmt.Errorf("refers to content of %s with the manifest sha256 %s, and what is here has %s; run the job that made the pack again",
+			m.Base.Name, m.Base.SHA256, b.SHA256)
+	}
+	return nil
+}
+
+// source reads chunks of a base.
+type source struct {
+	base *Base
+	root *os.Root
+	file *os.File // the one that was read last
+	path Name
+	buf  []byte
+}
+
+func (b *Base) open() (*source, error) {
+	root, err := os.OpenRoot(b.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name, err)
+	}
+	return &source{base: b, root: root}, nil
+}
+
+func (s *source) Close() {
+	if s.file != nil {
+		s.file.Close()
+	}
+	s.root.Close()
+}
+
+// read gives the chunk at a place, checked. It is good until the next read.
+func (s *source) read(p piece) ([]byte, error) {
+	if err := s.reach(p); err != nil {
+		return nil, err
+	}
+	if s.buf == nil {
+		s.buf = make([]byte, maxChunk)
+	}
+	chunk := s.buf[:p.Length]
+	if n, err := s.file.ReadAt(chunk, p.from.Offset); n < len(chunk) {
+		if err != nil && !ended(err) {
+			return nil, fmt.Errorf("%s: %w", s.base.Name, err)
+		}
+		return nil, s.differs(p, "is too short")
+	}
+	if digest(chunk) != p.sha256 {
+		return nil, s.differs(p, "has other content")
+	}
+	return chunk, nil
+}
+
+// reach opens the file that a chunk is in.
+func (s *source) reach(p piece) error {
+	if s.file != nil && s.path == p.from.Path {
+		return nil
+	}
+	if s.file != nil {
+		s.file.Close()
+		s.file = nil
+	}
+	f, err := s.root.OpenFile(string(p.from.Path), os.O_RDONLY|unix.O_NONBLOCK, 0) // a pipe must not hold us up
+	if errors.Is(err, fs.ErrNotExist) {
+		return s.differs(p, "is missing")
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.base.Name, err)
+	}
+	s.file, s.path = f, p.from.Path
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return s.differs(p, "is not a file")
+	}
+	return nil
+}
+
+func (s *source) differs(p piece, how string) error {
+	return fmt.Errorf("the pack refers to %s, whose %s %s; run the job that made the pack again", s.base.Name, p.from.Path, how)
+}
+
+// Save writes the receipt's manifest to the file at path, for ReadBase.
+func (r Receipt) Save(path string) error {
+	list, err := json.Marshal(r.Manifest)
+	if err != nil {
+		return fmt.Errorf("write manifest: %w", err)
+	}
+	return atomicfile.Write(path, list, 0o644)
+}
