@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"runtime"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -37,6 +36,7 @@ func kolaRunCommand(app *app) *cobra.Command {
 	var parallel string
 	var butane []string
 	var exit77 bool
+	var more kolaFlags
 	cmd := &cobra.Command{
 		Use:   "run [PATTERN...]",
 		Short: "run the tests whose names fit the patterns, or all",
@@ -45,7 +45,10 @@ func kolaRunCommand(app *app) *cobra.Command {
 			if o.Parallel, err = parseParallel(parallel); err != nil {
 				return err
 			}
-			dir, err := workdirUnless(app, o.Image != "")
+			if err := more.apply(app, &o); err != nil {
+				return err
+			}
+			dir, err := workdirUnless(app, o.Image+o.ISO != "")
 			if err != nil {
 				return err
 			}
@@ -60,7 +63,7 @@ func kolaRunCommand(app *app) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	selectFlags(cmd, &o)
-	flags.StringVarP(&parallel, "parallel", "j", "1", "guests at a time, or auto")
+	flags.StringVarP(&parallel, "parallel", "j", "1", "guests at a time, or auto: as many as there is room for")
 	flags.StringVar(&o.Build, "build", "", "build `ID` to test (default the newest)")
 	flags.StringVar(&o.Image, "qemu-image", "", "disk image `FILE` to test")
 	flags.StringVar((*string)(&o.Firmware), "qemu-firmware", "", "bios, uefi or uefi-secure (default bios, on aarch64 uefi)")
@@ -72,6 +75,7 @@ func kolaRunCommand(app *app) *cobra.Command {
 	flags.StringArrayVar(&o.AppendConfigs, "append-ignition", nil, "Ignition config `FILE` to merge into every test's")
 	flags.StringArrayVar(&butane, "append-butane", nil, "Butane config `FILE` (.bu) to merge into every test's")
 	flags.BoolVar(&exit77, "on-warn-failure-exit-77", false, "exit status 77 if only tests failed whose failure warns")
+	more.add(flags, &o)
 	return cmd
 }
 
@@ -79,7 +83,7 @@ func kolaRunCommand(app *app) *cobra.Command {
 func selectFlags(cmd *cobra.Command, o *test.Options) {
 	flags := cmd.Flags()
 	flags.StringVarP(&o.Distro, "distro", "b", "nestos", "distribution whose tests run")
-	flags.StringVarP(&o.Platform, "platform", "p", "qemu", "platform to test on")
+	flags.StringVarP(&o.Platform, "platform", "p", "", "platform to test on: qemu or qemu-iso (default qemu; qemu-iso with an ISO)")
 	flags.StringArrayVar(&o.Tags, "tag", nil, "only tests with `TAG`, or with !TAG without it")
 	flags.StringArrayVar(&o.Deny, "denylist-test", nil, "leave out tests that fit `GLOB`")
 	flags.StringArrayVarP(&o.ExtTests, "exttest", "E", nil, "`DIR` with external tests (default .)")
@@ -109,7 +113,7 @@ func conclude(app *app, result test.Result, exit77 bool) error {
 
 func parseParallel(text string) (int, error) {
 	if text == "auto" {
-		return runtime.NumCPU(), nil
+		return kola.Auto, nil
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 {

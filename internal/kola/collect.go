@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -24,54 +25,69 @@ func (t *trial) collect(ctx context.Context, run *session) {
 	}
 }
 
+// logs keeps what the guest can tell about its start and its tests.
 func (t *trial) logs(ctx context.Context, s *machine.SSH) error {
-	if err := t.save(ctx, s, "boot.txt", "systemd-analyze --no-pager time; systemd-analyze --no-pager blame"); err != nil {
-		return err
+	word := "end of test " + filepath.Base(t.dir)
+	names := []string{"boot.txt", "critical-chain.txt"}
+	commands := []string{
+		"systemd-analyze --no-pager time; systemd-analyze --no-pager blame", "systemd-analyze --no-pager critical-chain",
 	}
 	for _, m := range t.group.members {
-		if m.Executable == "" {
-			continue
-		}
-		command := "sudo journalctl --no-pager -o cat -t " + quote(m.program())
-		if err := t.save(ctx, s, m.Name+".txt", command); err != nil {
-			return err
+		if m.Executable != "" {
+			names = append(names, m.Name+".txt")
+			commands = append(commands, "sudo journalctl --no-pager -o cat -t "+quote(m.program()))
 		}
 	}
-	return t.settleJournal(ctx, s)
-}
-
-// save keeps what a command prints.
-func (t *trial) save(ctx context.Context, s *machine.SSH, name, command string) error {
-	out, err := s.Run(ctx, command, nil)
+	answers, err := batch(ctx, s, append(commands, "echo "+quote(word)+" | systemd-cat -t nosa")...)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(t.dir, name), append(out.Stdout, out.Stderr...), 0o644)
+	for i, name := range names {
+		text := append(answers[i].Stdout, '\n')
+		if err := os.WriteFile(filepath.Join(t.dir, name), append(text, answers[i].Stderr...), 0o644); err != nil {
+			return err
+		}
+	}
+	return t.settleJournal(ctx, s, word)
 }
 
 // streamTime is how long the journal stream may lag behind.
 const streamTime = 10 * time.Second
 
-// settleJournal waits until the streamed journal has come up to now, known by a
-// word that we write into it; without a stream it asks for the journal.
-func (t *trial) settleJournal(ctx context.Context, s *machine.SSH) error {
+// settleJournal waits until the streamed journal has come up to a word that was
+// written into it; without a stream it asks for the journal.
+func (t *trial) settleJournal(ctx context.Context, s *machine.SSH, word string) error {
 	path := filepath.Join(t.dir, "journal.jsonl")
 	if info, err := os.Stat(path); err == nil && info.Size() > 0 {
-		word := "end of test " + filepath.Base(t.dir)
-		if _, err := s.Run(ctx, "echo "+quote(word)+" | systemd-cat -t nosa", nil); err != nil {
-			return err
-		}
-		for end := time.Now().Add(streamTime); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-			data, err := os.ReadFile(path)
-			if err != nil {
+		for end := time.Now().Add(streamTime); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+			if found, err := endsWith(path, word); found || err != nil {
 				return err
-			}
-			if bytes.Contains(data, []byte(word)) {
-				return nil
 			}
 		}
 	}
-	return t.save(ctx, s, "journal.jsonl", "sudo journalctl -q --no-pager -o json")
+	out, err := s.Run(ctx, "sudo journalctl -q --no-pager -o json", nil)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, out.Stdout, 0o644)
+}
+
+// tailSize is where in a journal its last words are looked for, in bytes.
+const tailSize = 256 << 10
+
+// endsWith tells whether a word is near the end of a file.
+func endsWith(path, word string) (bool, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	tail, err := io.ReadAll(io.NewSectionReader(f, max(0, info.Size()-tailSize), tailSize))
+	return bytes.Contains(tail, []byte(word)), err
 }
 
 // examine looks for badness in console and journal after the guest's end.
@@ -95,6 +111,7 @@ func (t *trial) examine() error {
 			return err
 		}
 		for _, b := range FindBadness(machine.Plain(text)) {
+			t.flaky = t.flaky || b.Warn // a soft lockup
 			if b.Warn || t.o.LenientConsole {
 				t.warnings = append(t.warnings, fmt.Sprintf("found %s on the %s", b, source.name))
 				continue

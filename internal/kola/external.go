@@ -39,8 +39,8 @@ func (m member) program() string {
 }
 
 // fragment is what an external test needs in its guest: the executable and the
-// unit that runs it.
-func (m member) fragment() (machine.Fragment, error) {
+// unit that runs it. The path of the injected OCI archive may be empty.
+func (m member) fragment(archive string) (machine.Fragment, error) {
 	exe, err := os.ReadFile(m.Executable)
 	if err != nil {
 		return machine.Fragment{}, err
@@ -57,12 +57,22 @@ Environment=KOLA_UNIT=%[3]s
 Environment=KOLA_TEST=%[1]s
 Environment=KOLA_TEST_EXE=%[4]s
 Environment=KOLA_EXT_DATA=%[5]s
-ExecStart=%[6]s
-`, specifier(m.Name), extEnv, m.unit(), specifier(base), m.dataDir(), specifier(path))
+%[7]sExecStart=%[6]s
+`, specifier(m.Name), extEnv, m.unit(), specifier(base), m.dataDir(), specifier(path), archiveEnv(archive))
 	return machine.Fragment{
 		Files: []machine.File{{Path: path, Content: exe, Mode: 0o755}},
 		Units: []machine.Unit{{Name: m.unit(), Content: unit}},
 	}, nil
+}
+
+// archiveEnv are the variables by which a test finds the OCI archive: the one
+// that upstream sets, and the one that its documentation names.
+func archiveEnv(path string) string {
+	if path == "" {
+		return ""
+	}
+	path = specifier(path)
+	return "Environment=KOLA_EXT_OSTREE_OCIARCHIVE=" + path + "\nEnvironment=KOLA_OSTREE_OCIARCHIVE=" + path + "\n"
 }
 
 // specifier protects the percent signs of a name in a unit file.

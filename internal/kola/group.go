@@ -2,8 +2,11 @@ package kola
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
+
+	"github.com/nestos/nosa-actions/internal/machine"
 )
 
 // group are the tests that share one guest, one after the other.
@@ -27,7 +30,7 @@ func (s Selected) alone() bool {
 // groups puts each exclusive test into a guest of its own and all others into as
 // few as possible: a test goes to the first shared guest in which none conflicts
 // with it. A shared guest that ends up with one test is an ordinary one.
-func groups(tests []Selected) []group {
+func groups(tests []Selected) ([]group, error) {
 	var out []group
 	var shared [][]Selected
 	for _, test := range tests {
@@ -44,20 +47,67 @@ func groups(tests []Selected) []group {
 		}
 		shared[at] = append(shared[at], test)
 	}
-	number := 0
-	for i, tests := range shared {
-		if len(tests) == 1 {
-			out = append(out, group{tests[0].Name, []member{{Selected: tests[0]}}})
-			continue
+	number, buckets := 0, 0
+	for _, tests := range shared {
+		parts, err := fitting(tests)
+		if err != nil {
+			return nil, err
 		}
-		g := group{name: fmt.Sprintf("non-exclusive-test-bucket-%d", i)}
-		for _, test := range tests {
-			number++
-			g.members = append(g.members, member{test, number})
+		for _, tests := range parts {
+			if len(tests) == 1 {
+				out = append(out, group{tests[0].Name, []member{{Selected: tests[0]}}})
+				continue
+			}
+			g := group{name: fmt.Sprintf("non-exclusive-test-bucket-%d", buckets)}
+			buckets++
+			for _, test := range tests {
+				number++
+				g.members = append(g.members, member{test, number})
+			}
+			out = append(out, g)
 		}
-		out = append(out, g)
 	}
-	return out
+	return out, nil
+}
+
+// maxConfig is the largest Ignition config, in bytes, that a shared guest gets.
+// The firmware hands it over in pieces of a page, and Ignition holds it several
+// times over in the memory of the smallest guest.
+const maxConfig = 4 << 20
+
+// fitting halves a list of tests until the configs of each part, merged, are not
+// too large for a guest.
+func fitting(tests []Selected) ([][]Selected, error) {
+	var configs []machine.Config
+	size := 0
+	for _, t := range tests {
+		if len(t.Config.JSON) > 0 {
+			configs = append(configs, t.Config)
+		}
+		if info, err := os.Stat(t.Executable); err == nil && t.Executable != "" {
+			size += int(info.Size())
+		}
+	}
+	if len(configs) > 0 {
+		merged, _, err := machine.Merge(configs...)
+		if err != nil {
+			return nil, err
+		}
+		size += len(merged)
+	}
+	switch {
+	case size <= maxConfig:
+		return [][]Selected{tests}, nil
+	case len(tests) == 1:
+		return nil, fmt.Errorf("test %s: its config and executable take %d MiB, more than a guest is given (%d MiB); put what is large into data/",
+			tests[0].Name, size>>20, maxConfig>>20)
+	}
+	first, err := fitting(tests[:len(tests)/2])
+	if err != nil {
+		return nil, err
+	}
+	second, err := fitting(tests[len(tests)/2:])
+	return append(first, second...), err
 }
 
 // conflict holds if either test names the other.

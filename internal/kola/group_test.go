@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/nestos/nosa-actions/internal/machine"
 )
 
 func named(name string, change func(*Selected)) Selected {
@@ -28,7 +30,7 @@ func TestTestsShareAGuestUnlessSomethingSpeaksAgainstIt(t *testing.T) {
 	}
 	var got []string
 	numbers := map[string]int{}
-	for _, g := range groups(tests) {
+	for _, g := range mustGroup(t, tests) {
 		got = append(got, g.name+": "+g.describe())
 		for _, m := range g.members {
 			numbers[m.Name] = m.number
@@ -51,7 +53,7 @@ func TestEveryTestIsInExactlyOneGroup(t *testing.T) {
 		}))
 	}
 	seen := map[string]int{}
-	for _, g := range groups(tests) {
+	for _, g := range mustGroup(t, tests) {
 		for i, m := range g.members {
 			seen[m.Name]++
 			for _, other := range g.members[i+1:] {
@@ -82,4 +84,28 @@ func TestWhatIsWrongWithASharedGuestFailsTheGroupOnly(t *testing.T) {
 	checks := []Result{{Name: "a/x", Verdict: Pass}}
 	res = (&trial{group: alone, members: []Result{{Name: "a", Verdict: Fail, Output: "no", Subtests: checks}}, warnings: []string{"slow"}}).result()
 	require.Equal(t, Result{Name: "a", Verdict: Fail, Output: "no\nwarning: slow", Subtests: checks}, res)
+}
+
+func mustGroup(t *testing.T, tests []Selected) []group {
+	t.Helper()
+	out, err := groups(tests)
+	require.NoError(t, err)
+	return out
+}
+
+func TestABucketWhoseConfigIsTooLargeIsHalved(t *testing.T) {
+	sized := func(name string, bytes int) Selected {
+		s := named(name, nil)
+		s.Config = machine.Config{Name: name, JSON: []byte(`{"ignition":{"version":"3.0.0"},"storage":{"files":[{"path":"/etc/` + name +
+			`","contents":{"source":"data:,` + strings.Repeat("x", bytes) + `"}}]}}`)}
+		return s
+	}
+	var got []string
+	for _, g := range mustGroup(t, []Selected{sized("a", maxConfig/2), sized("b", maxConfig/3), sized("c", maxConfig/3), sized("d", maxConfig/3)}) {
+		got = append(got, g.name+": "+g.describe())
+	}
+	require.Equal(t, []string{"non-exclusive-test-bucket-0: a, b", "non-exclusive-test-bucket-1: c, d"}, got)
+
+	_, err := groups([]Selected{sized("small", 1), sized("large", maxConfig)})
+	require.ErrorContains(t, err, "test large: its config and executable take 4 MiB")
 }

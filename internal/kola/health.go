@@ -2,6 +2,7 @@ package kola
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -12,79 +13,47 @@ import (
 // settlePause is the time between two looks at a system that is still starting.
 const settlePause = time.Second
 
-// waitForStartup waits until systemd has no more jobs of the start to do.
-// Whether all went well, failedUnits tells.
-func waitForStartup(ctx context.Context, s *machine.SSH) error {
+// unitStates are the units that are not as they should be when a system has
+// started.
+type unitStates struct{ failed, activating []string }
+
+// listUnits prints the units in a state.
+func listUnits(state string) string {
+	return "systemctl list-units --all --plain --no-legend --no-pager --full --state=" + state
+}
+
+// waitForStartup waits until systemd has no more jobs of the start to do, and
+// looks at its units.
+func waitForStartup(ctx context.Context, s *machine.SSH) (unitStates, error) {
 	for {
-		out, err := s.Run(ctx, "systemctl is-system-running", nil)
-		if err != nil {
-			return err
+		answers, err := batch(ctx, s, "systemctl is-system-running --wait", listUnits("failed"), listUnits("activating"))
+		if err != nil && ctx.Err() == nil {
+			return unitStates{}, err
 		}
-		switch state := strings.TrimSpace(string(out.Stdout)); state {
-		case "running", "degraded":
-			return nil
-		case "maintenance", "stopping":
-			return fmt.Errorf("the system is in the state %q instead of running", state)
+		if err == nil {
+			switch state := strings.TrimSpace(string(answers[0].Stdout)); state {
+			case "running", "degraded":
+				return readUnits(answers[1:])
+			case "maintenance", "stopping":
+				return unitStates{}, fmt.Errorf("the system is in the state %q instead of running", state)
+			}
 		}
 		select {
 		case <-ctx.Done():
-			out, _ := s.Run(context.WithoutCancel(ctx), "systemctl list-jobs --no-legend --plain", nil)
-			return fmt.Errorf("waiting for the end of the start: %w; jobs left: %s",
-				context.Cause(ctx), strings.Join(strings.Fields(string(out.Stdout)), " "))
-		case <-time.After(settlePause):
+			return unitStates{}, fmt.Errorf("waiting for the end of the start: %w", context.Cause(ctx))
+		case <-time.After(settlePause): // systemd does not listen yet
 		}
 	}
 }
 
-// stuckTime is how long a unit may be activating after the start is over
-// before it counts as stuck.
-const stuckTime = 10 * time.Second
-
-// failedUnits reports, in one error, failed units and those stuck in
-// activating, with the last words of each failed one.
-func failedUnits(ctx context.Context, s *machine.SSH, patience time.Duration) error {
-	failed, err := units(ctx, s, "failed")
-	if err != nil {
-		return err
-	}
-	stuck, err := units(ctx, s, "activating")
-	if err != nil {
-		return err
-	}
-	for until := time.Now().Add(patience); len(stuck) > 0 && time.Now().Before(until); {
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(settlePause):
-		}
-		if stuck, err = units(ctx, s, "activating"); err != nil {
-			return err
+// readUnits takes the answers of listUnits for failed and activating.
+func readUnits(answers []answer) (unitStates, error) {
+	for _, a := range answers {
+		if a.Status != 0 {
+			return unitStates{}, fmt.Errorf("systemctl list-units: exit status %d%s", a.Status, complaint(a.Output))
 		}
 	}
-	if len(failed)+len(stuck) == 0 {
-		return nil
-	}
-	var b strings.Builder
-	b.WriteString("failed or stuck systemd units:")
-	for _, name := range stuck {
-		fmt.Fprintf(&b, "\n%s is stuck in activating", name)
-	}
-	for _, name := range failed {
-		fmt.Fprintf(&b, "\n%s failed%s", name, status(ctx, s, name, 5))
-	}
-	return fmt.Errorf("%s", b.String())
-}
-
-// units lists the units in a state by name.
-func units(ctx context.Context, s *machine.SSH, state string) ([]string, error) {
-	out, err := s.Run(ctx, "systemctl list-units --all --plain --no-legend --no-pager --full --state="+state, nil)
-	if err != nil {
-		return nil, err
-	}
-	if out.Status != 0 {
-		return nil, fmt.Errorf("systemctl list-units: exit status %d%s", out.Status, complaint(out))
-	}
-	return parseUnits(string(out.Stdout)), nil
+	return unitStates{failed: parseUnits(string(answers[0].Stdout)), activating: parseUnits(string(answers[1].Stdout))}, nil
 }
 
 func parseUnits(listing string) []string {
@@ -95,6 +64,41 @@ func parseUnits(listing string) []string {
 		}
 	}
 	return names
+}
+
+// stuckTime is how long a unit may be activating after the start is over
+// before it counts as stuck.
+const stuckTime = 10 * time.Second
+
+// complain reports, in one error, failed units and those that stay activating
+// for longer than patience, with the last words of each failed one.
+func (u unitStates) complain(ctx context.Context, s *machine.SSH, patience time.Duration) error {
+	for until := time.Now().Add(patience); len(u.activating) > 0 && time.Now().Before(until); {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(settlePause):
+		}
+		answers, err := batch(ctx, s, listUnits("failed"), listUnits("activating"))
+		if err != nil {
+			return err
+		}
+		if u, err = readUnits(answers); err != nil {
+			return err
+		}
+	}
+	if len(u.failed)+len(u.activating) == 0 {
+		return nil
+	}
+	var b strings.Builder
+	b.WriteString("failed or stuck systemd units:")
+	for _, name := range u.activating {
+		fmt.Fprintf(&b, "\n%s is stuck in activating", name)
+	}
+	for _, name := range u.failed {
+		fmt.Fprintf(&b, "\n%s failed%s", name, status(ctx, s, name, 5))
+	}
+	return errors.New(b.String())
 }
 
 // status is the end of what systemd has to say about a unit, indented.

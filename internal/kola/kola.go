@@ -32,12 +32,28 @@ type Options struct {
 	MemoryMiB int // at least; 0: the machine's default
 	DiskGiB   int // at least; 0: the image's
 	Offline   bool
+	// Guest is what all guests have besides: how the disk is attached, a TPM,
+	// directories of the host, more arguments for qemu.
+	Guest machine.Options
+	// ISO is a live image to boot instead of a disk image.
+	ISO       string
+	ISOAsDisk bool
+	// Archive is the build's OCI archive, for tests that ask for it.
+	Archive string
 
 	Append        []machine.Config // merged into every test's config
 	OutputDir     string           // must exist and be empty
-	Parallel      int              // guests at a time; 0: one
+	Parallel      int              // guests at a time, or Auto; 0: one
 	ExtendPercent int              // lengthens the tests' time-outs
-	Terminal      io.Writer        // receives one line per test; nil: nobody
+	// Rerun runs tests that failed once more, in the subdirectory rerun. Only if
+	// each failed test has one of the tags RerunTags ("all": any) does the second
+	// outcome count.
+	Rerun     bool
+	RerunTags []string
+	// OnFailure is called with the way into the guest of a test that failed,
+	// before the guest ends; nil: nobody is asked.
+	OnFailure func(ctx context.Context, test string, s *machine.SSH)
+	Terminal  io.Writer // receives one line per test; nil: nobody
 }
 
 // Verdict is how a test ended.
@@ -59,6 +75,12 @@ type Result struct {
 	Output   string        `json:"output"`   // why it did not pass, and warnings
 	// Boot is the time from the start of the guest to the end of its start-up.
 	Boot time.Duration `json:"boot,omitzero"`
+	// SSH is the time from the start of the guest until somebody could log in.
+	SSH time.Duration `json:"ssh,omitzero"`
+	// Rerun is how the test ended when it was run again after a failure.
+	Rerun Verdict `json:"rerun,omitzero"`
+
+	flaky bool // failed in a way that a second run may mend
 }
 
 const (
@@ -73,20 +95,43 @@ const (
 // coming up in time.
 var errStart = errors.New("the guest did not start")
 
+// errTime is why a test that takes too long is given up.
+var errTime = errors.New("the test did not end")
+
 // Run runs the tests and writes each one's logs below OutputDir. Failed tests
 // are results; an error means that testing itself was not possible.
 func Run(ctx context.Context, r tool.Runner, log *progress.Log, o Options) (Report, error) {
-	report := Report{Platform: o.Expect.Platform}
-	guests := groups(o.Tests)
-	results := make([]Result, len(guests))
 	if o.Terminal == nil {
 		o.Terminal = io.Discard
 	}
+	results, err := o.run(ctx, r, log)
+	if err != nil {
+		return Report{}, err
+	}
+	report := Report{Platform: o.Expect.Platform, Tests: results, Verdict: overall(results)}
+	if failed := o.failed(results); o.Rerun && len(failed) > 0 {
+		return o.runAgain(ctx, r, log, report, failed)
+	}
+	return report, nil
+}
+
+// run runs the tests, several guests at a time.
+func (o Options) run(ctx context.Context, r tool.Runner, log *progress.Log) ([]Result, error) {
+	guests, err := groups(o.Tests)
+	if err != nil {
+		return nil, err
+	}
+	results := make([]Result, len(guests))
 	var terminal sync.Mutex
 	work, ctx := errgroup.WithContext(ctx)
-	work.SetLimit(max(1, o.Parallel))
+	room := newRoom(o.Parallel)
 	for i, g := range guests {
 		work.Go(func() error {
+			leave, err := room.enter(ctx, o.memory(g))
+			if err != nil {
+				return err
+			}
+			defer leave()
 			step := log.Step("test %s", g.describe())
 			defer step.Stop()
 			res, err := o.runGroup(ctx, r, log, g)
@@ -101,12 +146,7 @@ func Run(ctx context.Context, r tool.Runner, log *progress.Log, o Options) (Repo
 			return nil
 		})
 	}
-	if err := work.Wait(); err != nil {
-		return report, err
-	}
-	report.Tests = results
-	report.Verdict = overall(results)
-	return report, nil
+	return results, work.Wait()
 }
 
 // announce prints the outcome of a test with why it did not pass.
@@ -161,6 +201,6 @@ func (o Options) runGroup(ctx context.Context, r tool.Runner, log *progress.Log,
 	}
 	trial.warnings = append(warnings, trial.warnings...)
 	res := trial.result()
-	res.Duration, res.Boot = time.Since(begin), trial.boot
+	res.Duration, res.Boot, res.SSH = time.Since(begin), trial.boot, trial.login
 	return res, nil
 }

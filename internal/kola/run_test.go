@@ -74,10 +74,10 @@ func TestCancelIsNoVerdict(t *testing.T) {
 func TestWhatCannotBeDoneIsNotPassedOver(t *testing.T) {
 	exe := filepath.Join(t.TempDir(), "test.sh")
 	require.NoError(t, os.WriteFile(exe, nil, 0o755))
-	report, _, err := runOne(t, t.Context(), "unused", Selected{Case: Case{Name: "a", Executable: exe, Meta: Meta{KernelArgs: "quiet"}}})
+	report, _, err := runOne(t, t.Context(), "unused", Selected{Case: Case{Name: "a", Executable: exe, Meta: Meta{InjectContainer: true}}})
 	require.NoError(t, err)
 	require.Equal(t, Fail, report.Verdict)
-	require.Equal(t, "appendKernelArgs is not possible yet", report.Tests[0].Output)
+	require.Equal(t, "injectContainer: there is no OCI archive to inject; name a build that has one", report.Tests[0].Output)
 
 	report, _, err = runOne(t, t.Context(), "unused", Selected{Case: Case{Name: "a", ConfigWarnings: []string{"unused key x"}}})
 	require.NoError(t, err)

@@ -2,8 +2,10 @@ package kola
 
 import (
 	"fmt"
+	"hash/fnv"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -16,6 +18,11 @@ type Filter struct {
 	At       Situation
 	Distro   string
 	NoNet    bool // leave out what needs the internet
+	// Anywhere runs tests with the tag platform-independent on other platforms
+	// than qemu too.
+	Anywhere bool
+	Shard    Shard
+	Multiply int // run each test so many times; 0: once
 }
 
 // Selected is a test that runs, and how its failure counts.
@@ -48,12 +55,15 @@ func (f Filter) Select(cases []Case) (Selection, error) {
 		if !f.wants(c) {
 			continue
 		}
+		if !f.Shard.has(c.Name) {
+			continue
+		}
 		verdict, why := f.denied(c.Name)
 		if why != "" {
 			out.Notes = append(out.Notes, c.Name+": "+why)
 		}
 		if verdict != skip {
-			out.Tests = append(out.Tests, Selected{Case: c, Warn: verdict == warn})
+			out.Tests = append(out.Tests, f.multiplied(Selected{Case: c, Warn: verdict == warn})...)
 		}
 	}
 	slices.SortFunc(out.Tests, func(a, b Selected) int { return strings.Compare(a.Name, b.Name) })
@@ -85,6 +95,9 @@ func (f Filter) wants(c Case) bool {
 	if f.NoNet && c.HasTag("needs-internet") {
 		return false
 	}
+	if c.HasTag("platform-independent") && !f.Anywhere && f.At.Platform != "qemu" {
+		return false
+	}
 	tagged := false
 	for _, tag := range f.Tags {
 		if forbidden, ok := strings.CutPrefix(tag, "!"); ok {
@@ -106,6 +119,50 @@ func (f Filter) wants(c Case) bool {
 		return false
 	}
 	return c.Meta.Platforms.Allows(f.At.Platform) && c.Meta.Architectures.Allows(f.At.Arch) && c.Meta.Distros.Allows(f.Distro)
+}
+
+// multiplied are the copies of a test, each in a guest of its own, called NAME0,
+// NAME1 and so on.
+func (f Filter) multiplied(s Selected) []Selected {
+	if f.Multiply < 2 {
+		return []Selected{s}
+	}
+	out := make([]Selected, f.Multiply)
+	for i := range out {
+		out[i] = s
+		out[i].Name = fmt.Sprintf("%s%d", s.Name, i)
+		out[i].Meta.NonExclusive, out[i].Meta.Conflicts = false, nil
+	}
+	return out
+}
+
+// Shard is one of the parts into which runs on several machines divide the
+// tests. The zero value is all of them.
+type Shard struct{ Part, Parts int } // Part counts from 1
+
+// ParseShard reads hash:M/N.
+func ParseShard(text string) (Shard, error) {
+	var s Shard
+	rest, ok := strings.CutPrefix(text, "hash:")
+	part, parts, cut := strings.Cut(rest, "/")
+	var err1, err2 error
+	s.Part, err1 = strconv.Atoi(part)
+	s.Parts, err2 = strconv.Atoi(parts)
+	if !ok || !cut || err1 != nil || err2 != nil || s.Part < 1 || s.Part > s.Parts {
+		return Shard{}, fmt.Errorf("sharding %q: must be hash:M/N with M from 1 to N, for example hash:1/3", text)
+	}
+	return s, nil
+}
+
+// has tells by the hash of its name (FNV-1, 64 bits) whether a test belongs to
+// the part.
+func (s Shard) has(name string) bool {
+	if s.Parts == 0 {
+		return true
+	}
+	h := fnv.New64()
+	h.Write([]byte(name))
+	return h.Sum64()%uint64(s.Parts)+1 == uint64(s.Part)
 }
 
 // spelled tells whether the user named the test itself; a lone star does not.

@@ -1,6 +1,7 @@
 package kola
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -147,4 +148,53 @@ func FuzzDenylist(f *testing.F) {
 			require.Positive(t, d.Pos.Line)
 		}
 	})
+}
+
+func TestShardsDivideTheTests(t *testing.T) {
+	var cases []Case
+	for i := range 50 {
+		cases = append(cases, Case{Name: fmt.Sprintf("ext.config.test-%d", i)})
+	}
+	seen := map[string]int{}
+	for part := 1; part <= 3; part++ {
+		shard, err := ParseShard(fmt.Sprintf("hash:%d/3", part))
+		require.NoError(t, err)
+		s, err := Filter{Shard: shard}.Select(cases)
+		require.NoError(t, err)
+		require.NotEmpty(t, s.Tests)
+		for _, test := range s.Tests {
+			seen[test.Name]++
+		}
+	}
+	require.Len(t, seen, 50, "each is in one part")
+	// The 64 bits of FNV-1 for "a" are af63bd4c8601b7be, which is 6 modulo 8.
+	require.True(t, Shard{Part: 7, Parts: 8}.has("a"))
+	for _, text := range []string{"", "1/2", "hash:0/2", "hash:3/2", "hash:1", "hash:a/b"} {
+		_, err := ParseShard(text)
+		require.ErrorContains(t, err, "must be hash:M/N", text)
+	}
+}
+
+func TestATestIsMultiplied(t *testing.T) {
+	s, err := Filter{Multiply: 3}.Select([]Case{{Name: "a", Meta: Meta{NonExclusive: true}}})
+	require.NoError(t, err)
+	var names []string
+	for _, test := range s.Tests {
+		names = append(names, test.Name)
+		require.True(t, test.alone(), "each has a guest of its own")
+	}
+	require.Equal(t, []string{"a0", "a1", "a2"}, names)
+}
+
+func TestPlatformIndependentTestsRunOnQEMU(t *testing.T) {
+	cases := []Case{{Name: "a", Meta: Meta{Tags: []string{"platform-independent"}}}}
+	for _, c := range []struct {
+		platform string
+		anywhere bool
+		want     int
+	}{{"qemu", false, 1}, {"qemu-iso", false, 0}, {"qemu-iso", true, 1}} {
+		s, err := Filter{At: Situation{Platform: c.platform}, Anywhere: c.anywhere}.Select(cases)
+		require.NoError(t, err)
+		require.Len(t, s.Tests, c.want, c)
+	}
 }

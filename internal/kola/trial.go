@@ -2,6 +2,7 @@ package kola
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -24,6 +25,9 @@ type trial struct {
 	failures []error  // of the guest
 	warnings []string
 	boot     time.Duration
+	login    time.Duration // until ssh answered
+	units    unitStates    // at the end of the start-up
+	flaky    bool          // a time-out or the like, which may go well another time
 }
 
 func newTrial(o Options, g group) *trial { return &trial{o: o, group: g} }
@@ -35,7 +39,7 @@ func (t *trial) failf(format string, args ...any) {
 // run boots, tests and examines. Its error means that no guest could be started
 // at all.
 func (t *trial) run(ctx context.Context, r tool.Runner, log *progress.Log) error {
-	if why := t.group.members[0].refused(); why != "" {
+	if why := t.refused(); why != "" {
 		t.failf("%s", why)
 		return nil
 	}
@@ -76,30 +80,48 @@ func (s Selected) refused() string {
 	switch {
 	case len(s.ConfigWarnings) > 0 && !s.Meta.AllowConfigWarnings:
 		return "the config has warnings: " + strings.Join(s.ConfigWarnings, "; ")
-	case s.Meta.KernelArgs != "":
-		return "appendKernelArgs is not possible yet"
-	case s.Meta.FirstbootKernelArgs != "":
-		return "appendFirstbootKernelArgs is not possible yet"
-	case s.Meta.InjectContainer:
-		return "injectContainer is not possible yet"
 	default:
 		return ""
 	}
 }
 
+// refused says why the group cannot run, or "".
+func (t *trial) refused() string {
+	for _, m := range t.group.members {
+		if why := m.refused(); why != "" {
+			return why
+		}
+		if m.Meta.InjectContainer && t.o.Archive == "" {
+			return "injectContainer: there is no OCI archive to inject; name a build that has one"
+		}
+		if (m.Meta.KernelArgs != "" || m.Meta.FirstbootKernelArgs != "") && t.o.Image == "" {
+			return "kernel arguments can be put only into a disk image"
+		}
+	}
+	return ""
+}
+
 // machine describes the group's guest: what all its tests ask for.
 func (t *trial) machine() (machine.Options, error) {
-	o := machine.Options{
-		Arch: t.o.Arch, Image: t.o.Image, Name: t.group.name, Firmware: t.o.Firmware,
-		MemoryMiB: t.o.MemoryMiB, DiskGiB: t.o.DiskGiB, Offline: t.o.Offline,
-		ConsoleFile: filepath.Join(t.dir, "console.txt"),
-		JournalFile: filepath.Join(t.dir, "journal.jsonl"),
-	}
+	o := t.o.Guest
+	o.Arch, o.Image, o.Name, o.Firmware = t.o.Arch, t.o.Image, t.group.name, t.o.Firmware
+	o.ISO, o.ISOAsDisk = t.o.ISO, t.o.ISOAsDisk
+	o.MemoryMiB, o.DiskGiB, o.Offline = t.o.MemoryMiB, t.o.DiskGiB, t.o.Offline
+	o.ConsoleFile = filepath.Join(t.dir, "console.txt")
+	o.JournalFile = filepath.Join(t.dir, "journal.jsonl")
+	o.Disks = slices.Clone(o.Disks)
+	var firstboot []string
 	for _, m := range t.group.members {
+		if m.Meta.KernelArgs != "" {
+			o.KernelArgs = m.Meta.KernelArgs // such a test is alone
+		}
+		if m.Meta.FirstbootKernelArgs != "" {
+			firstboot = append(firstboot, m.Meta.FirstbootKernelArgs)
+		}
 		o.MemoryMiB, o.DiskGiB = max(o.MemoryMiB, m.Meta.MinMemoryMiB), max(o.DiskGiB, m.Meta.MinDiskGiB)
 		o.Disks, o.NICs = append(o.Disks, m.Meta.Disks...), max(o.NICs, m.Meta.NICs)
 		if m.Executable != "" {
-			fragment, err := m.fragment()
+			fragment, err := m.fragment(t.archivePath(m))
 			if err != nil {
 				return o, err
 			}
@@ -113,6 +135,7 @@ func (t *trial) machine() (machine.Options, error) {
 			o.Configs = append(o.Configs, m.Config)
 		}
 	}
+	o.FirstbootKernelArgs = strings.Join(firstboot, " ")
 	o.Configs = append(o.Configs, t.o.Append...)
 	merged, _, err := machine.Merge(o.Configs...)
 	if err == nil && len(o.Configs) > 0 {
@@ -126,6 +149,7 @@ func (t *trial) inGuest(ctx context.Context, guest *machine.Guest, begin time.Ti
 	s, err := t.start(ctx, guest)
 	t.boot = time.Since(begin)
 	if err != nil {
+		t.flaky = true
 		t.failures = append(t.failures, guest.Explain(err))
 		return
 	}
@@ -136,19 +160,58 @@ func (t *trial) inGuest(ctx context.Context, guest *machine.Guest, begin time.Ti
 	if err := t.base(healthy, run.ssh); err != nil {
 		t.failures = append(t.failures, err)
 	}
+	if err := t.inject(healthy, run); err != nil {
+		t.failures = append(t.failures, guest.Explain(err))
+		return
+	}
 	for _, m := range t.group.members {
 		t.members = append(t.members, t.member(healthy, guest, run, m))
 	}
 	if ctx.Err() == nil {
 		t.collect(ctx, run)
 	}
+	if t.o.OnFailure != nil && t.result().Verdict == Fail && healthy.Err() == nil {
+		t.o.OnFailure(healthy, t.group.name, run.ssh)
+	}
+}
+
+// archivePath is where a test finds the OCI archive in its guest, or "".
+func (t *trial) archivePath(m member) string {
+	if !m.Meta.InjectContainer {
+		return ""
+	}
+	return "/home/" + machine.User + "/" + filepath.Base(t.o.Archive)
+}
+
+// inject copies the OCI archive to the guest if a test asks for it.
+func (t *trial) inject(ctx context.Context, run *session) error {
+	for _, m := range t.group.members {
+		target := t.archivePath(m)
+		if target == "" {
+			continue
+		}
+		f, err := os.Open(t.o.Archive)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		out, err := run.ssh.Run(ctx, "cat > "+quote(target), f)
+		if err == nil && out.Status != 0 {
+			err = fmt.Errorf("exit status %d%s", out.Status, complaint(out))
+		}
+		if err != nil {
+			return fmt.Errorf("copying %s to the guest: %w", filepath.Base(t.o.Archive), err)
+		}
+		return nil
+	}
+	return nil
 }
 
 // member runs one test in the guest that is up.
 func (t *trial) member(ctx context.Context, guest *machine.Guest, run *session, m member) Result {
 	begin := time.Now()
 	limit := t.limit(guest.Accel, m)
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("the test did not end within %s", limit))
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("%w within %s", errTime, limit))
 	defer cancel()
 	res := Result{Name: m.Name, Verdict: Pass}
 	var err error
@@ -159,6 +222,7 @@ func (t *trial) member(ctx context.Context, guest *machine.Guest, run *session, 
 	}
 	if err != nil {
 		res.Output = t.explain(ctx, guest, err).Error()
+		t.flaky = t.flaky || errors.Is(context.Cause(ctx), errTime)
 	}
 	if err != nil || slices.ContainsFunc(res.Subtests, func(s Result) bool { return s.Verdict == Fail }) {
 		res.Verdict = m.failure()
@@ -200,7 +264,9 @@ func (t *trial) start(ctx context.Context, guest *machine.Guest) (*machine.SSH, 
 	limit := guest.Accel.Scale(startTime)
 	wait, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("%w within %s", errStart, limit))
 	defer cancel()
+	begin := time.Now()
 	s, err := guest.Connect(wait)
+	t.login = time.Since(begin)
 	if err != nil {
 		return nil, err
 	}
@@ -209,7 +275,7 @@ func (t *trial) start(ctx context.Context, guest *machine.Guest) (*machine.SSH, 
 	defer stop()
 	wait, cancel = context.WithTimeoutCause(healthy, limit, fmt.Errorf("the start-up did not end within %s", limit))
 	defer cancel()
-	if err := waitForStartup(wait, s); err != nil && !t.group.skipsBaseChecks() {
+	if t.units, err = waitForStartup(wait, s); err != nil && !t.group.skipsBaseChecks() {
 		s.Close()
 		return nil, err
 	}
@@ -221,27 +287,30 @@ func (t *trial) base(ctx context.Context, s *machine.SSH) error {
 	if t.group.skipsBaseChecks() {
 		return nil
 	}
-	return failedUnits(ctx, s, stuckTime)
+	return t.units.complain(ctx, s, stuckTime)
 }
 
 // check runs the checks of a built-in test; all of them, so that one run shows
 // all that is wrong.
 func (t *trial) check(ctx context.Context, s *machine.SSH, m member) ([]Result, error) {
+	commands := make([]string, len(m.Checks))
+	for i, c := range m.Checks {
+		commands[i] = c.Command
+	}
+	answers, err := batch(ctx, s, commands...)
 	var results []Result
-	for _, c := range m.Checks {
-		begin := time.Now()
-		out, err := s.Run(ctx, c.Command, nil)
-		if err != nil {
-			return results, fmt.Errorf("%s: %w", c.Name, err)
-		}
-		res := Result{Name: m.Name + "/" + c.Name, Verdict: Pass}
-		if err := c.Judge(t.o.Expect, out); err != nil {
+	for i, a := range answers {
+		c := m.Checks[i]
+		res := Result{Name: m.Name + "/" + c.Name, Verdict: Pass, Duration: a.took}
+		if err := c.Judge(t.o.Expect, a.Output); err != nil {
 			res.Verdict, res.Output = Fail, err.Error()
 		}
-		res.Duration = time.Since(begin)
 		results = append(results, res)
 	}
-	return results, nil
+	if err != nil && len(answers) < len(m.Checks) {
+		err = fmt.Errorf("%s: %w", m.Checks[len(answers)].Name, err)
+	}
+	return results, err
 }
 
 // result is the outcome of the group. What is wrong with a guest counts against
@@ -269,6 +338,7 @@ func (t *trial) result() Result {
 		output = append(output, "warning: "+w)
 	}
 	res.Output = strings.Join(output, "\n")
+	res.flaky = t.flaky
 	return res
 }
 

@@ -122,12 +122,12 @@ func TestExternalUnit(t *testing.T) {
 	exe := filepath.Join(t.TempDir(), "test.sh")
 	require.NoError(t, os.WriteFile(exe, []byte("#!/bin/sh\n"), 0o755))
 	test := Selected{Case: Case{Name: "ext.config.100%", Executable: exe}}
-	f, err := member{Selected: test}.fragment()
+	f, err := member{Selected: test}.fragment("")
 	require.NoError(t, err)
 	require.Equal(t, "/usr/local/bin/kola-runext-test.sh", f.Files[0].Path)
 	testkit.Golden(t, "kola-runext.service", []byte(f.Units[0].Content))
 
-	shared, err := member{Selected: test, number: 2}.fragment()
+	shared, err := member{Selected: test, number: 2}.fragment("")
 	require.NoError(t, err)
 	require.Equal(t, "/usr/local/bin/kola-runext-2-test.sh", shared.Files[0].Path, "tests of one guest often have one base name")
 	require.Equal(t, "kola-runext-2.service", shared.Units[0].Name)

@@ -43,6 +43,12 @@ func (o Options) fragment(authorizedKey string) Fragment {
 			f.Units = append(f.Units, Unit{Name: getty, Dropin: "10-autologin.conf", Content: autologin})
 		}
 	}
+	for i, b := range o.Binds {
+		f.Units = append(f.Units, b.unit(i))
+	}
+	for _, name := range o.DebugUnits {
+		f.Units = append(f.Units, Unit{Name: name, Dropin: "10-debug.conf", Content: "[Service]\nEnvironment=SYSTEMD_LOG_LEVEL=debug\n"})
+	}
 	if o.JournalFile != "" {
 		f.Units = append(f.Units, Unit{Name: "mantle-virtio-journal-stream.service", Enabled: true, Content: journalStream})
 	}

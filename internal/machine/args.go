@@ -14,10 +14,13 @@ type layout struct {
 	accel     Accel
 	uuid      string
 	primary   string   // overlay; empty: no primary disk
+	iso       string   // the same over Options.ISO
 	disks     []string // files of Options.Disks
 	firmware  firmwareFiles
 	ignition  string // config file; empty: none
 	qmpSocket string
+	sockets   []string // of virtiofsd, one for each of Options.Binds
+	tpmSocket string   // of swtpm; empty: no TPM
 }
 
 // args is the guest's command line without the program.
@@ -36,10 +39,11 @@ func (l layout) args() []string {
 	)
 	args = append(args, l.storage()...)
 	args = append(args, l.network()...)
-	if l.JournalFile != "" {
-		args = append(args, "-device", "virtio-serial-pci",
-			"-chardev", "file,id=journal,path="+escapeOption(l.JournalFile),
-			"-device", "virtserialport,chardev=journal,name="+journalPort)
+	args = append(args, l.serialPorts()...)
+	args = append(args, l.binds()...)
+	args = append(args, l.tpmArgs()...)
+	if l.NoReboot {
+		args = append(args, "-no-reboot")
 	}
 	if l.ignition != "" {
 		args = append(args, "-fw_cfg", "name=opt/com.coreos/config,file="+escapeOption(l.ignition))
@@ -92,12 +96,68 @@ func (l layout) storage() []string {
 	}
 	if l.primary != "" {
 		// The overlay lives no longer than the guest: nothing needs flushing.
-		args = append(args,
-			"-drive", "if=none,id=primary,format=qcow2,cache=unsafe,discard=unmap,file="+escapeOption(l.primary),
-			"-device", "virtio-blk-pci,drive=primary,serial=primary-disk,bootindex=1")
+		primary := l.Primary
+		primary.Serial = "primary-disk"
+		args = append(args, primary.attach("primary", l.primary, 1)...)
 	}
+	args = append(args, l.live()...)
 	for i, d := range l.Disks {
-		args = append(args, d.attach(fmt.Sprintf("disk%d", i+1), l.disks[i])...)
+		index := 0
+		if l.primary == "" && i == 0 { // what an installer filled
+			index = 3
+		}
+		args = append(args, d.attach(fmt.Sprintf("disk%d", i+1), l.disks[i], index)...)
+	}
+	return args
+}
+
+// live attaches the live image.
+func (l layout) live() []string {
+	if l.iso == "" {
+		return nil
+	}
+	drive := "if=none,id=iso,format=qcow2,readonly=on,file=" + escapeOption(l.iso)
+	if l.ISOAsDisk {
+		return []string{"-drive", drive, "-device", "virtio-blk-pci,drive=iso,serial=iso,bootindex=2"}
+	}
+	return []string{"-drive", drive + ",media=cdrom", "-device", "virtio-scsi-pci,id=cd", "-device", "scsi-cd,bus=cd.0,drive=iso,bootindex=2"}
+}
+
+// serialPorts are the virtio ports, the journal's among them.
+func (l layout) serialPorts() []string {
+	ports := l.Ports
+	if l.JournalFile != "" {
+		ports = append([]Port{{Name: journalPort, File: l.JournalFile}}, ports...)
+	}
+	if len(ports) == 0 {
+		return nil
+	}
+	args := []string{"-device", "virtio-serial-pci"}
+	for i, p := range ports {
+		id := "journal"
+		if p.Name != journalPort {
+			id = fmt.Sprintf("port%d", i)
+		}
+		args = append(args, "-chardev", "file,id="+id+",path="+escapeOption(p.File),
+			"-device", "virtserialport,chardev="+id+",name="+p.Name)
+	}
+	return args
+}
+
+// binds attach the directories of the host that virtiofsd serves. It reads the
+// guest's memory, which has to be shared for that.
+func (l layout) binds() []string {
+	if len(l.sockets) == 0 {
+		return nil
+	}
+	args := []string{
+		"-object", fmt.Sprintf("memory-backend-memfd,id=memory,share=on,size=%dM", l.MemoryMiB),
+		"-numa", "node,memdev=memory",
+	}
+	for i, socket := range l.sockets {
+		id := fmt.Sprintf("bind%d", i)
+		args = append(args, "-chardev", "socket,id="+id+",path="+escapeOption(socket),
+			"-device", "vhost-user-fs-pci,chardev="+id+",tag="+id)
 	}
 	return args
 }
@@ -109,7 +169,12 @@ func (l layout) network() []string {
 	if l.Offline {
 		netdev += ",restrict=on"
 	}
-	args := []string{"-netdev", netdev, "-device", "virtio-net-pci,netdev=net0"}
+	card := "virtio-net-pci,netdev=net0"
+	if l.Netboot != nil {
+		netdev += ",tftp=" + escapeOption(l.Netboot.Dir) + ",bootfile=" + l.Netboot.File
+		card += ",bootindex=4"
+	}
+	args := []string{"-netdev", netdev, "-device", card}
 	for i := range l.NICs {
 		id := fmt.Sprintf("net%d", i+1)
 		args = append(args, "-netdev", "user,id="+id+",restrict=on", "-device", "virtio-net-pci,netdev="+id)

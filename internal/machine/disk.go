@@ -13,9 +13,10 @@ import (
 	"github.com/nestos/nosa-actions/internal/tool"
 )
 
-// Disk is an additional, empty disk.
+// Disk is a disk and how it is attached. An additional one is empty.
 type Disk struct {
 	GiB       int
+	File      string // qcow2 that is written to and kept; default: one that goes with the guest
 	Serial    string // default: diskN, N counting from 1
 	Sector4K  bool   // logical and physical sectors of 4096 bytes
 	NVMe      bool   // instead of virtio-blk
@@ -53,30 +54,36 @@ func ParseDisk(spec string) (Disk, error) {
 	return d, nil
 }
 
-// attach returns qemu's options for the disk in the qcow2 file at path.
-func (d Disk) attach(id, path string) []string {
+// attach returns qemu's options for the disk in the qcow2 file at path. One that
+// the machine starts from has a boot index; others have 0.
+func (d Disk) attach(id, path string, boot int) []string {
 	drive := fmt.Sprintf("if=none,id=%s,format=qcow2,cache=unsafe,discard=unmap,file=%s", id, escapeOption(path))
-	serial := d.Serial
-	if serial == "" {
-		serial = id
+	more := d.Serial
+	if more == "" {
+		more = id
 	}
-	sectors := ""
 	if d.Sector4K {
-		sectors = ",logical_block_size=4096,physical_block_size=4096"
+		more += ",logical_block_size=4096,physical_block_size=4096"
+	}
+	index := ""
+	if boot > 0 {
+		index = fmt.Sprintf(",bootindex=%d", boot)
 	}
 	switch {
 	case d.Multipath:
-		args := []string{"-device", "virtio-scsi-pci,id=scsi-" + id}
-		for _, path := range []string{"a", "b"} {
-			args = append(args,
-				"-drive", strings.Replace(drive, "id="+id, "id="+id+path, 1)+",file.locking=off",
-				"-device", fmt.Sprintf("scsi-hd,bus=scsi-%s.0,drive=%s%s,serial=%s,share-rw=on%s", id, id, path, serial, sectors))
+		// One node with two devices: two nodes would each keep tables of their own.
+		args := []string{
+			"-blockdev", "driver=qcow2,node-name=" + id + ",discard=unmap,cache.no-flush=on,file.driver=file,file.filename=" + escapeOption(path),
+			"-device", "virtio-scsi-pci,id=scsi-" + id,
+		}
+		for _, index := range []string{index, ""} {
+			args = append(args, "-device", fmt.Sprintf("scsi-hd,bus=scsi-%s.0,drive=%s,share-rw=on,serial=%s%s", id, id, more, index))
 		}
 		return args
 	case d.NVMe:
-		return []string{"-drive", drive, "-device", "nvme,drive=" + id + ",serial=" + serial + sectors}
+		return []string{"-drive", drive, "-device", "nvme,drive=" + id + ",serial=" + more + index}
 	default:
-		return []string{"-drive", drive, "-device", "virtio-blk-pci,drive=" + id + ",serial=" + serial + sectors}
+		return []string{"-drive", drive, "-device", "virtio-blk-pci,drive=" + id + ",serial=" + more + index}
 	}
 }
 

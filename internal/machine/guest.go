@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/nestos/nosa-actions/internal/image/live"
 	"github.com/nestos/nosa-actions/internal/progress"
 	"github.com/nestos/nosa-actions/internal/tool"
 )
@@ -67,7 +68,11 @@ func (g *Guest) start(ctx context.Context, r tool.Runner, log *progress.Log, o O
 	if err := g.prepareDisks(ctx, r, &l); err != nil {
 		return err
 	}
-	if err := g.prepareIgnition(log, &l); err != nil {
+	config, err := g.prepareIgnition(log, &l)
+	if err != nil {
+		return err
+	}
+	if err := g.handOver(ctx, r, &l, config); err != nil {
 		return err
 	}
 	// The path of a socket must fit into some hundred bytes, which one below a
@@ -78,19 +83,29 @@ func (g *Guest) start(ctx context.Context, r tool.Runner, log *progress.Log, o O
 	}
 	defer os.RemoveAll(sockets) // an open connection needs no name
 	l.qmpSocket = filepath.Join(sockets, "qmp")
+	ctx, g.stop = context.WithCancel(ctx)
+	if l.sockets, err = g.serveBinds(ctx, r, o.Binds, sockets); err != nil {
+		g.stop()
+		return err
+	}
+	if l.tpmSocket, err = g.startTPM(ctx, r, o.TPM, sockets); err != nil {
+		g.stop()
+		return err
+	}
 
 	stdin, input, err := os.Pipe()
 	if err != nil {
+		g.stop()
 		return err
 	}
 	defer stdin.Close()
 	consoleFile, sinks, err := openSinks(o)
 	if err != nil {
+		g.stop()
 		input.Close()
 		return err
 	}
 	g.input, g.console = input, newConsole(sinks...)
-	ctx, g.stop = context.WithCancel(ctx)
 	process, err := r.Start(ctx, tool.Cmd{
 		Name: "qemu-system-" + o.Arch.QEMU, Args: l.args(), Stdin: stdin, Stdout: g.console,
 	})
@@ -139,6 +154,10 @@ func (g *Guest) prepareDisks(ctx context.Context, r tool.Runner, l *layout) erro
 		}
 	}
 	for i, d := range l.Disks {
+		if d.File != "" {
+			l.disks = append(l.disks, d.File)
+			continue
+		}
 		path := filepath.Join(g.scratch, fmt.Sprintf("disk%d.qcow2", i+1))
 		args := []string{"create", "-q", "-f", "qcow2", path, fmt.Sprintf("%dG", d.GiB)}
 		if _, err := r.Run(ctx, tool.Cmd{Name: "qemu-img", Args: args}); err != nil {
@@ -161,23 +180,27 @@ func (g *Guest) prepareDisks(ctx context.Context, r tool.Runner, l *layout) erro
 	return os.WriteFile(l.firmware.vars, vars, 0o600)
 }
 
-func (g *Guest) prepareIgnition(log *progress.Log, l *layout) error {
+// prepareIgnition makes the config, nil for none.
+func (g *Guest) prepareIgnition(log *progress.Log, l *layout) (config []byte, err error) {
+	if l.Bare {
+		return nil, nil
+	}
 	signer, authorized, err := newKey()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	g.signer = signer
-	config := l.Configs
+	configs := l.Configs
 	if !l.Direct {
 		own, err := l.fragment(authorized).Config("the guest's own config")
 		if err != nil {
-			return err
+			return nil, err
 		}
-		config = append([]Config{own}, l.Configs...)
+		configs = append([]Config{own}, l.Configs...)
 	}
-	merged, warnings, err := Merge(config...)
+	merged, warnings, err := Merge(configs...)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, w := range warnings {
 		log.Notef("%s", w)
@@ -185,8 +208,47 @@ func (g *Guest) prepareIgnition(log *progress.Log, l *layout) error {
 	if l.Direct {
 		merged = l.Configs[0].JSON
 	}
-	l.ignition = filepath.Join(g.scratch, "config.ign")
-	return os.WriteFile(l.ignition, merged, 0o600)
+	return merged, nil
+}
+
+// handOver gives the guest its config, and its disk what belongs there before
+// the first start.
+func (g *Guest) handOver(ctx context.Context, r tool.Runner, l *layout, config []byte) error {
+	if l.ISO != "" {
+		return g.prepareISO(ctx, r, l, config)
+	}
+	edit := bootEdit{kargs: l.KernelArgs, firstboot: l.FirstbootKernelArgs}
+	if l.InjectIgnition {
+		edit.config = config
+	} else if config != nil {
+		l.ignition = filepath.Join(g.scratch, "config.ign")
+		if err := os.WriteFile(l.ignition, config, 0o600); err != nil {
+			return err
+		}
+	}
+	if edit.empty() {
+		return nil
+	}
+	return editBoot(ctx, r, l.primary, g.scratch, edit)
+}
+
+// prepareISO makes a throwaway disk over the live image, with the config and the
+// kernel arguments in the places that it has for them.
+func (g *Guest) prepareISO(ctx context.Context, r tool.Runner, l *layout, config []byte) error {
+	patches, err := live.Patches(ctx, r, l.ISO, live.Custom{Ignition: config, Kargs: l.KernelArgs, NoElTorito: l.ISOAsDisk})
+	if err != nil {
+		return err
+	}
+	l.iso = filepath.Join(g.scratch, "iso.qcow2")
+	if err := overlay(ctx, r, l.ISO, l.iso, 0); err != nil {
+		return err
+	}
+	for _, p := range patches {
+		if err := overwrite(ctx, r, l.iso, g.scratch, p.Offset, p.Content); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // monitorTime is how long qemu may take from its start to a talking monitor.

@@ -36,9 +36,26 @@ type Options struct {
 	MemoryMiB int      // default: 1024, 2048 on aarch64
 	CPUs      int      // default: as many as the host, at most 16
 	DiskGiB   int      // grows the primary disk to at least this
+	Primary   Disk     // how the primary disk is attached; its size and file are not used
 	Disks     []Disk   // additional ones
 	NICs      int      // additional network cards, without ssh forwarding
 	Offline   bool     // no network but the forwarded ssh port
+	NoReboot  bool     // a reboot ends the guest
+	Ports     []Port   // virtio ports on which the guest tells something
+	Binds     []Bind   // directories of the host that the guest sees
+
+	ISO       string // CD to boot from, or with ISOAsDisk a disk; never written to
+	ISOAsDisk bool
+	Netboot   *Netboot
+	TPM       TPM
+
+	// Arguments for the kernel of the image: of every boot, and of the first.
+	KernelArgs, FirstbootKernelArgs string
+	// InjectIgnition leaves the config on the boot partition, as an installer
+	// does, instead of handing it over by the firmware.
+	InjectIgnition bool
+	// Bare hands over no config at all, not even our own; nobody can log in.
+	Bare bool
 
 	// Configs are Ignition configs, merged in this order under our own that
 	// lets ssh in.
@@ -46,9 +63,10 @@ type Options struct {
 	// Direct passes the only config untouched; then nobody can log in by ssh
 	// unless the config says so.
 	Direct      bool
-	Autologin   bool   // on the consoles, as User
-	Hostname    string // written to /etc/hostname
-	JournalFile string // receives the guest's journal as JSON lines
+	Autologin   bool     // on the consoles, as User
+	Hostname    string   // written to /etc/hostname
+	DebugUnits  []string // units that log more
+	JournalFile string   // receives the guest's journal as JSON lines
 
 	ConsoleFile string    // receives all console output
 	Console     io.Writer // receives a live copy of it
@@ -56,13 +74,41 @@ type Options struct {
 	ExtraArgs   []string  // verbatim for qemu
 }
 
+// TPM says whether the guest gets an emulated trusted platform module.
+type TPM int
+
+const (
+	NoTPM      TPM = iota
+	TPMIfThere     // if this machine has swtpm
+	NeedTPM
+)
+
+// Port is a virtio port by name; what the guest writes to it goes to a file.
+type Port struct{ Name, File string }
+
+// Bind shows a directory of the host in the guest.
+type Bind struct {
+	Dir      string // of the host
+	At       string // absolute path in the guest
+	Writable bool
+}
+
+// Netboot starts the guest from the network card: by its own iPXE, which gets a
+// file by TFTP.
+type Netboot struct {
+	Dir  string // what TFTP serves
+	File string // below Dir
+}
+
 // complete fills in the defaults and refuses what cannot be.
 func (o Options) complete() (Options, error) {
 	switch {
 	case o.Arch == (arch.Arch{}):
 		return o, fmt.Errorf("no architecture given")
-	case o.Image == "" && o.Kernel == "":
+	case o.Image == "" && o.Kernel == "" && o.ISO == "" && o.Netboot == nil:
 		return o, fmt.Errorf("no disk image given")
+	case o.Image == "" && (o.KernelArgs != "" && o.ISO == "" || o.FirstbootKernelArgs != "" || o.InjectIgnition):
+		return o, fmt.Errorf("kernel arguments and configs can be put only into a disk image")
 	case o.MemoryMiB < 0 || o.CPUs < 0 || o.DiskGiB < 0 || o.NICs < 0 || o.NICs > 16:
 		return o, fmt.Errorf("memory, CPUs and disk size must not be negative, and at most 16 additional network cards are possible")
 	case o.Direct && len(o.Configs) != 1:

@@ -56,6 +56,7 @@ var packages = map[string]string{
 	"skopeo":                  "skopeo",
 	"ssh":                     "openssh-client",
 	"sudo":                    "sudo",
+	"swtpm":                   "swtpm",
 	"tar":                     "tar",
 	"unshare":                 "util-linux",
 	"unsquashfs":              "squashfs-tools",

@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/term"
@@ -40,7 +42,14 @@ type Options struct {
 	DiskGiB     int // grows the disk
 	Firmware    machine.Firmware
 	ConsoleFile string   // receives the console's output
-	ExtraArgs   []string // verbatim for qemu
+	NICs        int      // additional network cards
+	BindRO      []string // DIR,PATH: directories of the host that the guest sees
+	BindRW      []string // ... and may write to
+
+	Kargs          []string // added for every boot
+	FirstbootKargs string   // added for the first boot
+	Inject         bool     // leave the config on the boot partition
+	ExtraArgs      []string // verbatim for qemu
 }
 
 const (
@@ -145,7 +154,8 @@ func (o Options) terminal(in io.Reader) (*os.File, error) {
 func (o *Options) machine(dir *workdir.Dir) (machine.Options, error) {
 	out := machine.Options{
 		Name: "nosa-run", MemoryMiB: o.MemoryMiB, CPUs: o.CPUs, DiskGiB: o.DiskGiB, Firmware: o.Firmware,
-		Hostname: o.Hostname, Autologin: true, Direct: o.Direct, ConsoleFile: o.ConsoleFile, ExtraArgs: o.ExtraArgs,
+		NICs: o.NICs, KernelArgs: strings.Join(o.Kargs, " "), FirstbootKernelArgs: o.FirstbootKargs, InjectIgnition: o.Inject,
+		TPM: machine.TPMIfThere, Hostname: o.Hostname, Autologin: true, Direct: o.Direct, ConsoleFile: o.ConsoleFile, ExtraArgs: o.ExtraArgs,
 	}
 	if out.Hostname == "" {
 		out.Hostname = "nosa-devsh"
@@ -162,6 +172,9 @@ func (o *Options) machine(dir *workdir.Dir) (machine.Options, error) {
 		}
 		out.Disks = append(out.Disks, disk)
 	}
+	if out.Binds, err = o.binds(); err != nil {
+		return out, err
+	}
 	for _, path := range []string{o.Ignition, o.Butane} {
 		if path == "" {
 			continue
@@ -171,6 +184,22 @@ func (o *Options) machine(dir *workdir.Dir) (machine.Options, error) {
 			return out, err
 		}
 		out.Configs = append(out.Configs, config)
+	}
+	return out, nil
+}
+
+// binds are the directories of the host that the guest sees.
+func (o *Options) binds() ([]machine.Bind, error) {
+	var out []machine.Bind
+	for i, spec := range slices.Concat(o.BindRO, o.BindRW) {
+		b, err := machine.ParseBind(spec, i >= len(o.BindRO))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, b)
+	}
+	if len(out) > 0 && o.Direct {
+		return nil, errors.New("directories of the host need a config of ours, so that an untouched one excludes them")
 	}
 	return out, nil
 }

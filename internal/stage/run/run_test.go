@@ -34,6 +34,8 @@ func TestRunRefusesBeforeAnythingStarts(t *testing.T) {
 		"direct without way":   {dir, Options{Ignition: "a", Direct: true, Command: "x"}, "an untouched config needs --ignition, and --devshell-console, because nobody could log in by ssh"},
 		"no build":             {dir, Options{Command: "x"}, "no build"},
 		"nothing":              {nil, Options{Command: "x"}, "neither a work directory nor an image to boot"},
+		"bad bind":             {nil, Options{Command: "x", Image: "i", BindRO: []string{"/tmp"}}, `bind "/tmp": must be DIR,PATH`},
+		"no such directory":    {nil, Options{Command: "x", Image: "i", BindRW: []string{"/none,/mnt"}}, `bind "/none,/mnt": stat /none: no such file or directory`},
 		"bad disk":             {nil, Options{Command: "x", Image: "i", Disks: []string{"big"}}, `disk "big": size must be in G, for example 5G`},
 		"no config":            {nil, Options{Command: "x", Image: "i", Ignition: "/none.ign"}, "open /none.ign: no such file or directory"},
 	} {

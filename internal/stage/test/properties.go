@@ -24,7 +24,7 @@ type properties struct {
 func (t target) record(o Options) properties {
 	return properties{
 		Platform: o.Platform, Distro: o.Distro, Arch: t.arch.RPM, Build: t.build, Commit: t.commit,
-		Image: t.image, Firmware: string(o.Firmware), Memory: o.MemoryMiB, Patterns: o.Patterns, Tags: o.Tags,
+		Image: t.image + t.iso, Firmware: string(o.Firmware), Memory: o.MemoryMiB, Patterns: o.Patterns, Tags: o.Tags,
 	}
 }
 

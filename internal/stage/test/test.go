@@ -47,6 +47,20 @@ type Options struct {
 	MemoryMiB     int
 	DiskGiB       int
 	Terminal      io.Writer // receives the verdicts; nil: nobody
+
+	Shard     kola.Shard
+	Multiply  int      // run each test so many times
+	Anywhere  bool     // tests for any platform run on others than qemu too
+	Rerun     bool     // failed tests run once more
+	RerunTags []string // whose success then counts; "all": any
+	OnFailure func(ctx context.Context, test string, s *machine.SSH)
+
+	ISO        string // live image to test instead, on the platform qemu-iso
+	ISOAsDisk  bool
+	Primary    machine.Disk // how the disk is attached
+	Binds      []machine.Bind
+	DebugUnits []string // units that log more
+	TPM        machine.TPM
 }
 
 // Result is what came of a run.
@@ -58,8 +72,11 @@ type Result struct {
 
 // defaults fills in what was not chosen.
 func (o Options) defaults() Options {
-	if o.Platform == "" {
+	switch {
+	case o.Platform == "" && o.ISO == "", o.Platform == "qemu-unpriv":
 		o.Platform = "qemu"
+	case o.Platform == "", o.Platform == "iso":
+		o.Platform = "qemu-iso"
 	}
 	if o.Distro == "" {
 		o.Distro = "nestos"
@@ -74,8 +91,8 @@ func (o Options) defaults() Options {
 // that testing was not possible. dir may be nil if an image is given.
 func Run(ctx context.Context, r tool.Runner, log *progress.Log, dir *workdir.Dir, o Options) (Result, error) {
 	o = o.defaults()
-	if o.Platform != "qemu" {
-		return Result{}, fmt.Errorf("platform %q cannot be tested yet; possible is qemu", o.Platform)
+	if o.Platform != "qemu" && o.Platform != "qemu-iso" {
+		return Result{}, fmt.Errorf("platform %q cannot be tested; possible are qemu and qemu-iso", o.Platform)
 	}
 	target, err := o.target(dir)
 	if err != nil {
@@ -102,7 +119,10 @@ func Run(ctx context.Context, r tool.Runner, log *progress.Log, dir *workdir.Dir
 	report, err := kola.Run(ctx, r, log, kola.Options{
 		Tests: selection.Tests, LenientConsole: selection.LenientConsole,
 		Arch: target.arch, Image: target.image, Firmware: o.Firmware, MemoryMiB: o.MemoryMiB, DiskGiB: o.DiskGiB,
-		Expect:  kola.Expect{Commit: target.commit, Platform: o.Platform},
+		ISO: target.iso, ISOAsDisk: o.ISOAsDisk, Archive: target.archive,
+		Guest:  machine.Options{Primary: o.Primary, Binds: o.Binds, DebugUnits: o.DebugUnits, TPM: o.TPM},
+		Expect: kola.Expect{Commit: target.commit, Platform: o.Platform},
+		Rerun:  o.Rerun, RerunTags: o.RerunTags, OnFailure: o.OnFailure,
 		Offline: o.NoNet, Append: appended, OutputDir: out,
 		Parallel: o.Parallel, ExtendPercent: o.ExtendPercent, Terminal: o.Terminal,
 	})
@@ -124,25 +144,30 @@ func (o Options) save(result Result, target target) error {
 
 // target is what is tested.
 type target struct {
-	arch   arch.Arch
-	image  string
-	build  string // id; empty for a bare image
-	commit string
+	arch    arch.Arch
+	image   string // empty if a live image is tested
+	iso     string
+	build   string // id; empty for a bare image
+	commit  string
+	archive string // the build's OCI archive; may be empty
 }
 
 // target finds the image and what is expected of it. An image of one's own is
 // held to a build only if that is named as well.
 func (o Options) target(dir *workdir.Dir) (target, error) {
-	if o.Image != "" {
-		if _, err := os.Stat(o.Image); err != nil {
+	if o.Image != "" && o.ISO != "" {
+		return target{}, errors.New("a disk image and a live image to test exclude each other")
+	}
+	if own := o.Image + o.ISO; own != "" {
+		if _, err := os.Stat(own); err != nil {
 			return target{}, err
 		}
 		if dir == nil {
 			host, err := arch.Host()
-			return target{arch: host, image: o.Image}, err
+			return target{arch: host, image: o.Image, iso: o.ISO}, err
 		}
 		if o.Build == "" {
-			return target{arch: dir.Arch, image: o.Image}, nil
+			return target{arch: dir.Arch, image: o.Image, iso: o.ISO}, nil
 		}
 	}
 	if dir == nil {
@@ -156,13 +181,23 @@ func (o Options) target(dir *workdir.Dir) (target, error) {
 	if err != nil {
 		return target{}, err
 	}
-	found := target{arch: dir.Arch, image: o.Image, build: build.ID, commit: meta.OSTreeCommit}
-	if o.Image != "" {
+	found := target{arch: dir.Arch, image: o.Image, iso: o.ISO, build: build.ID, commit: meta.OSTreeCommit}
+	if _, archive, err := build.Image("ostree"); err == nil {
+		found.archive = archive
+	}
+	if o.Image != "" || o.ISO != "" {
 		return found, nil
 	}
-	_, found.image, err = build.Image("qemu")
+	artifact, command, path := "qemu", "buildextend-qemu", &found.image
+	switch {
+	case o.Platform == "qemu-iso":
+		artifact, command, path = "live-iso", "buildextend-live", &found.iso
+	case o.Primary.Sector4K:
+		artifact, command = "metal4k", "buildextend-metal4k"
+	}
+	_, *path, err = build.Image(artifact)
 	if errors.Is(err, fs.ErrNotExist) {
-		return target{}, fmt.Errorf("%w; run nosa buildextend-qemu first", err)
+		return target{}, fmt.Errorf("%w; run nosa %s first", err, command)
 	}
 	return found, err
 }
@@ -176,6 +211,7 @@ func List(dir *workdir.Dir, o Options) (kola.Selection, error) {
 	}
 	filter := kola.Filter{
 		Patterns: o.Patterns, Tags: o.Tags, Deny: o.Deny, Distro: o.Distro, NoNet: o.NoNet,
+		Anywhere: o.Anywhere, Shard: o.Shard, Multiply: o.Multiply,
 		At: kola.Situation{Platform: o.Platform, Now: time.Now()},
 	}
 	if dir == nil {

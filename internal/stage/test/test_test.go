@@ -85,7 +85,7 @@ func TestRunRefusesBeforeAnythingStarts(t *testing.T) {
 		"no build":       {dir, Options{}, "no build"},
 		"no image":       {dir, Options{Image: "none.qcow2"}, "stat none.qcow2: no such file or directory"},
 		"nothing":        {nil, Options{}, "neither a work directory nor an image to test"},
-		"platform":       {dir, Options{Platform: "aws"}, `platform "aws" cannot be tested yet; possible is qemu`},
+		"platform":       {dir, Options{Platform: "aws"}, `platform "aws" cannot be tested; possible are qemu and qemu-iso`},
 		"pattern":        {dir, Options{Image: image, Patterns: []string{"x"}}, `no test fits the pattern "x"`},
 		"foreign output": {dir, Options{Image: image, OutputDir: foreign}, "is not one of ours"},
 		"bad config":     {dir, Options{Image: image, AppendConfigs: []string{image}}, "not a config (empty)"},
