@@ -11,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -36,14 +37,16 @@ type File struct {
 }
 
 // Archive writes the tree at dir, without the files of version control, to a
-// tar.gz at path with mode 0444. The same tree gives the same bytes: entries
-// come by name, belong to root, are dated at, and have mode 0755 or 0644.
-func Archive(dir, path string, at time.Time) (*File, error) {
+// tar.gz at path with mode 0444. Of files it takes those of the list tracked, as
+// Tracked gives it, for what else lies there is nobody's to publish. The same tree
+// gives the same bytes: entries come by name, belong to root, are dated at, and
+// have mode 0755 or 0644.
+func Archive(dir string, tracked []string, path string, at time.Time) (*File, error) {
 	sum := sha256.New()
 	size := &counter{}
 	err := atomicfile.WriteFrom(path, 0o444, func(w io.Writer) error {
 		zip := gzip.NewWriter(io.MultiWriter(w, sum, size))
-		if err := writeTree(zip, dir, at); err != nil {
+		if err := writeTree(zip, dir, wanted(tracked), at); err != nil {
 			return err
 		}
 		return zip.Close()
@@ -67,7 +70,18 @@ func (c *counter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func writeTree(w io.Writer, dir string, at time.Time) error {
+// wanted are files and the directories that they lie in.
+func wanted(files []string) map[string]bool {
+	names := map[string]bool{}
+	for _, name := range files {
+		for ; name != "." && name != "/" && !names[name]; name = path.Dir(name) {
+			names[name] = true
+		}
+	}
+	return names
+}
+
+func writeTree(w io.Writer, dir string, wanted map[string]bool, at time.Time) error {
 	root, err := filepath.EvalSymlinks(dir)
 	if err != nil {
 		return err
@@ -77,15 +91,15 @@ func writeTree(w io.Writer, dir string, at time.Time) error {
 		if err != nil || path == root {
 			return err
 		}
-		if slices.Contains(vcsNames, entry.Name()) {
+		name, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		if slices.Contains(vcsNames, entry.Name()) || !wanted[filepath.ToSlash(name)] {
 			if entry.IsDir() {
 				return fs.SkipDir
 			}
 			return nil
-		}
-		name, err := filepath.Rel(root, path)
-		if err != nil {
-			return err
 		}
 		return writeEntry(out, path, name, entry, at)
 	})

@@ -18,13 +18,18 @@ import (
 
 var commitTime = time.Date(2025, 1, 14, 8, 0, 0, 0, time.UTC)
 
+// kept are the files of a tree that git keeps.
+var kept = []string{
+	".gitignore", "manifest-dev.yaml", "manifest.yaml", "overlay.d/05core/usr/bin/hello", "overlay.d/05core/usr/lib/a long name ä", "removed",
+}
+
 // tree makes a config tree; umask and time differ between two of them.
 func tree(t *testing.T, mode os.FileMode) string {
 	dir := t.TempDir()
 	for name, content := range map[string]string{
 		".git/HEAD": "ref", ".gitignore": "x", "manifest.yaml": "ref: x\n",
 		"overlay.d/05core/usr/bin/hello": "#!/bin/sh\n", "overlay.d/05core/.git": "gitdir: y",
-		"overlay.d/05core/usr/lib/a long name ä": "1",
+		"overlay.d/05core/usr/lib/a long name ä": "1", ".env": "PASSWORD=x", "local/notes": "x",
 	} {
 		write(t, filepath.Join(dir, name), content)
 	}
@@ -38,9 +43,9 @@ func TestArchiveIsReadableAndTheSameEachTime(t *testing.T) {
 	testkit.NeedTool(t, "tar")
 	one, two := filepath.Join(t.TempDir(), "one.tar.gz"), filepath.Join(t.TempDir(), "one.tar.gz")
 
-	file, err := gitinfo.Archive(tree(t, 0o644), one, commitTime)
+	file, err := gitinfo.Archive(tree(t, 0o644), kept, one, commitTime)
 	require.NoError(t, err)
-	again, err := gitinfo.Archive(tree(t, 0o600), two, commitTime)
+	again, err := gitinfo.Archive(tree(t, 0o600), kept, two, commitTime)
 	require.NoError(t, err)
 
 	require.Equal(t, file, again)
@@ -63,7 +68,7 @@ func TestArchiveIsReadableAndTheSameEachTime(t *testing.T) {
 
 func TestArchiveFailsWithoutATree(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.tar.gz")
-	_, err := gitinfo.Archive(filepath.Join(t.TempDir(), "absent"), path, commitTime)
+	_, err := gitinfo.Archive(filepath.Join(t.TempDir(), "absent"), kept, path, commitTime)
 	require.ErrorIs(t, err, os.ErrNotExist)
 	require.NoFileExists(t, path)
 }
@@ -82,4 +87,21 @@ func TestWriteRecord(t *testing.T) {
 	got, err = os.ReadFile(path)
 	require.NoError(t, err)
 	require.NotContains(t, string(got), `"file"`)
+}
+
+func TestOnlyWhatGitKeepsIsTracked(t *testing.T) {
+	dir, _ := repo(t)
+	write(t, filepath.Join(dir, " blank\nline"), "x")
+	write(t, filepath.Join(dir, "sub/deep"), "x")
+	git(t, dir, "add", "--all")
+	write(t, filepath.Join(dir, ".env"), "PASSWORD=x")
+
+	list, err := gitinfo.Tracked(t.Context(), tool.Host{}, dir)
+
+	require.NoError(t, err)
+	require.Contains(t, list, " blank\nline")
+	require.Contains(t, list, "sub/deep")
+	require.NotContains(t, list, ".env")
+	_, err = gitinfo.Tracked(t.Context(), tool.Host{}, t.TempDir())
+	require.ErrorIs(t, err, gitinfo.ErrNoRepo)
 }

@@ -67,6 +67,20 @@ func Read(ctx context.Context, r tool.Runner, dir string) (Info, error) {
 	return info, nil
 }
 
+// Tracked lists the files of a checkout that git keeps, relative to dir, those of
+// its submodules too. A checkout that is none is ErrNoRepo.
+func Tracked(ctx context.Context, r tool.Runner, dir string) ([]string, error) {
+	g, err := open(ctx, r, dir)
+	if err != nil {
+		return nil, err
+	}
+	list, err := g.raw(ctx, "ls-files", "-z", "--recurse-submodules", "--", ".")
+	if err != nil {
+		return nil, fmt.Errorf("listing the files of %s: %w", dir, err)
+	}
+	return strings.FieldsFunc(list, func(r rune) bool { return r == 0 }), nil
+}
+
 // checkout runs git in one directory.
 type checkout struct {
 	run tool.Runner
@@ -175,11 +189,16 @@ func (g checkout) maybe(ctx context.Context, no int, args ...string) (out string
 // the directory is meant. Programs that the repository's own settings would
 // start on a mere look are turned off, and nothing is written.
 func (g checkout) git(ctx context.Context, args ...string) (string, error) {
+	out, err := g.raw(ctx, args...)
+	return strings.TrimSpace(out), err
+}
+
+func (g checkout) raw(ctx context.Context, args ...string) (string, error) {
 	all := append([]string{
 		"--no-optional-locks", "-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-C", g.dir,
 	}, args...)
 	out, err := g.run.Run(ctx, tool.Cmd{Name: "git", Args: all})
-	return strings.TrimSpace(string(out)), err
+	return string(out), err
 }
 
 // publicURL is the URL of a remote without the password or token that some CI

@@ -7,14 +7,28 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/nestos/nosa-actions/internal/assembler/container"
 )
 
-// secretLine is a line of a git configuration that holds a token: actions/checkout
-// leaves the job's there unless it is told not to persist credentials.
-var secretLine = regexp.MustCompile(`(?i)^\s*(extraheader\s*=|(push)?url\s*=\s*[a-z+]+://[^/@]*:[^/@]*@|helper\s*=|password\s*=)`)
+// public are the settings of a repository that tell how to read it and where it
+// is from; any other may hold a token, as extraheader, insteadOf and credential do.
+// actions/checkout leaves the job's there unless it is told not to.
+var public = map[string][]string{
+	"core":       {"repositoryformatversion", "filemode", "bare", "symlinks", "ignorecase", "worktree", "logallrefupdates", "sparsecheckout"},
+	"extensions": {"objectformat", "partialclone", "worktreeconfig", "refstorage", "preciousobjects"},
+	"remote":     {"url", "pushurl", "fetch", "promisor", "partialclonefilter"},
+	"branch":     {"remote", "merge"},
+	"submodule":  {"url", "active", "path", "branch"},
+}
+
+var (
+	section = regexp.MustCompile(`^\s*\[\s*([A-Za-z0-9-]+)(\s+"[^"\\]*")?\s*\]`)
+	setting = regexp.MustCompile(`^\s*([A-Za-z][A-Za-z0-9-]*)\s*=\s*([^"\\]*)$`)
+	account = regexp.MustCompile(`^([a-z+]+://)[^/]*@`)
+)
 
 // withoutTokens lays copies without tokens over the git configurations of a
 // repository, of its submodules too.
@@ -50,11 +64,20 @@ func (j *Job) withoutTokens(repository string) ([]container.Mount, error) {
 	return mounts, err
 }
 
+// withoutSecrets keeps of a configuration what is public and written plainly.
 func withoutSecrets(config string) string {
 	var b strings.Builder
+	var keys []string
 	for line := range strings.Lines(config) {
-		if !secretLine.MatchString(line) {
-			b.WriteString(line)
+		if match := section.FindStringSubmatch(line); match != nil {
+			if keys = public[strings.ToLower(match[1])]; keys != nil {
+				b.WriteString(match[0] + "\n")
+			}
+			continue
+		}
+		match := setting.FindStringSubmatch(strings.TrimRight(line, "\r\n"))
+		if match != nil && slices.Contains(keys, strings.ToLower(match[1])) {
+			b.WriteString("\t" + match[1] + " = " + account.ReplaceAllString(match[2], "$1") + "\n")
 		}
 	}
 	return b.String()

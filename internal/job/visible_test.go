@@ -10,10 +10,30 @@ import (
 
 func TestTokensAreTakenOutOfGitConfigurations(t *testing.T) {
 	const config = "[core]\n\tbare = false\n[remote \"origin\"]\n\turl = https://example.org/a\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n"
-	const secrets = "[http \"https://example.org/\"]\n\textraheader = AUTHORIZATION: basic abc\n[remote \"x\"]\n\tpushurl = https://me:secret@example.org/a\n[credential]\n\thelper = store\n"
-
+	const secrets = `[http "https://example.org/"]
+	extraheader = AUTHORIZATION: basic SECRET
+[http] extraheader = AUTHORIZATION: basic SECRET
+[http "https://proxy.example.org/"]
+	proxy = http://me:SECRET@proxy
+[remote "x"]
+	pushurl = https://me:SECRET@example.org/a
+	url = https://SECRET@example.org/a
+[url "https://x-access-token:SECRET@example.org/"]
+	insteadOf = https://example.org/
+[remote "y"] url = https://SECRET@example.org/a
+	url = "https://me:SECRET@example.org/a"
+	url = https://me:\
+SECRET@example.org/a
+[credential]
+	helper = store
+	username = SECRET
+[includeIf "gitdir:/x"]
+	path = /runner/temp/SECRET.config
+[alias]
+	x = !echo SECRET
+`
 	require.Equal(t, config, withoutSecrets(config))
-	require.Equal(t, config+"[http \"https://example.org/\"]\n[remote \"x\"]\n[credential]\n", withoutSecrets(config+secrets))
+	require.Equal(t, config+"[remote \"x\"]\n\tpushurl = https://example.org/a\n\turl = https://example.org/a\n[remote \"y\"]\n", withoutSecrets(config+secrets))
 }
 
 // A config is a stranger's in a pull request: it decides on .repo files, and must

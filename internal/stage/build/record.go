@@ -30,7 +30,7 @@ func (s *session) record(ctx context.Context, c *commit) (workdir.Build, error) 
 	if err := s.archive(ctx, c, meta); err != nil {
 		return workdir.Build{}, err
 	}
-	if err := s.writeRecords(c, meta); err != nil {
+	if err := s.writeRecords(ctx, c, meta); err != nil {
 		return workdir.Build{}, err
 	}
 	if err := s.discarded.Wait(); err != nil {
@@ -128,7 +128,7 @@ func (s *session) addDiffs(c *commit, meta *workdir.Meta) (err error) {
 }
 
 // writeRecords writes the files beside meta.json, and it.
-func (s *session) writeRecords(c *commit, meta *workdir.Meta) error {
+func (s *session) writeRecords(ctx context.Context, c *commit, meta *workdir.Meta) error {
 	object, err := s.repo.CommitObject(c.Checksum)
 	if err != nil {
 		return err
@@ -154,7 +154,7 @@ func (s *session) writeRecords(c *commit, meta *workdir.Meta) error {
 	if err := generated.WithoutDigests().Save(lockfile); err != nil {
 		return err
 	}
-	if err := s.recordGit(); err != nil {
+	if err := s.recordGit(ctx); err != nil {
 		return err
 	}
 	return workdir.WriteMeta(s.tmp, meta)
@@ -162,7 +162,7 @@ func (s *session) writeRecords(c *commit, meta *workdir.Meta) error {
 
 // recordGit writes down which checkouts the build is of, and keeps a copy of the
 // config.
-func (s *session) recordGit() error {
+func (s *session) recordGit(ctx context.Context) error {
 	if s.repos != nil {
 		if err := gitinfo.WriteRecord(filepath.Join(s.tmp, "coreos-assembler-yumrepos-git.json"), *s.repos, nil, s.now); err != nil {
 			return err
@@ -172,9 +172,12 @@ func (s *session) recordGit() error {
 		return nil
 	}
 	var file *gitinfo.File
-	var err error
 	if !s.opt.SkipConfigArchive {
-		file, err = gitinfo.Archive(s.config.Dir, filepath.Join(s.tmp, "coreos-assembler-config.tar.gz"), s.git.Time)
+		tracked, err := gitinfo.Tracked(ctx, s.run, s.config.Dir)
+		if err != nil {
+			return err
+		}
+		file, err = gitinfo.Archive(s.config.Dir, tracked, filepath.Join(s.tmp, "coreos-assembler-config.tar.gz"), s.git.Time)
 		if err != nil {
 			return err
 		}
