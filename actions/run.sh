@@ -13,7 +13,12 @@ case ${NOSA_INPUT_ASSEMBLER:-host}/$name in
 */release)
 	needs='--with release'
 	programs=
+	if [ "${NOSA_INPUT_EXPORT_REPO:-}" = true ]; then # a stage of nosa
+		needs="$needs --with export"
+		programs=nosa
+	fi
 	;;
+*/push-container) needs='--with export' ;;
 host/run-test) needs='--with build --with test' ;;
 host/*) needs='--with build' ;;
 *)

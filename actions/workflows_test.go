@@ -187,9 +187,13 @@ var grants = []struct{ workflow, job, permission, why string }{
 	{".github/workflows/release.yml", "release", "contents: write", "makes the release and uploads its assets"},
 	{".github/workflows/release.yml", "release", "id-token: write", "is the identity in the attestation of the assets"},
 	{".github/workflows/release.yml", "release", "attestations: write", "records that attestation"},
-	{"examples/workflows/release.yml", "os", "contents: write", "lends it to the job above"},
-	{"examples/workflows/release.yml", "os", "id-token: write", "lends it to the job above"},
-	{"examples/workflows/release.yml", "os", "attestations: write", "lends it to the job above"},
+	{".github/workflows/push-container.yml", "push-container", "packages: write", "pushes the image to GitHub's registry"},
+	{"examples/workflows/release.yml", "os", "contents: write", "lends it to release.yml"},
+	{"examples/workflows/release.yml", "os", "id-token: write", "lends it to release.yml"},
+	{"examples/workflows/release.yml", "os", "attestations: write", "lends it to release.yml"},
+	{"examples/workflows/release.yml", "container", "packages: write", "lends it to push-container"},
+	{"examples/workflows/release.yml", "page", "pages: write", "publishes the download page"},
+	{"examples/workflows/release.yml", "page", "id-token: write", "tells GitHub Pages which repository it is of"},
 }
 
 func TestPermissionsAreTheLeastAndDocumented(t *testing.T) {

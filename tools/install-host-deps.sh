@@ -6,7 +6,8 @@
 # Groups: build (fetch, build, images), test (boot and test images), container
 # (run stages in a container instead), dev (judges of our own tests), lint, image
 # (make the assembler image), browser (look at the download page), npm (fetch what
-# comes as an npm package), release (compress images). Without --with: build, test,
+# comes as an npm package), release (compress images), export (give the commit to
+# registries and web servers). Without --with: build, test,
 # container and dev. Does nothing, quickly and without root, when all is there.
 set -eu
 
@@ -20,6 +21,7 @@ image='mmdebstrap'
 browser='chromium-headless-shell fonts-dejavu-core'
 lint='shellcheck'
 release='xz-utils'
+export='ca-certificates ostree'
 npm='nodejs npm'
 
 # Other packages bring a runtime too, and Debian's would remove them.
@@ -36,11 +38,11 @@ groups=
 while [ $# -gt 0 ]; do
 	case $1 in
 	--with)
-		groups="$groups ${2:?--with needs a group: build, test, container, dev, lint, image, browser, npm or release}"
+		groups="$groups ${2:?--with needs a group: build, test, container, dev, lint, image, browser, npm, release or export}"
 		shift 2
 		;;
 	*)
-		echo "usage: $0 [--with build|test|container|dev|lint|image|browser|npm|release]..." >&2
+		echo "usage: $0 [--with build|test|container|dev|lint|image|browser|npm|release|export]..." >&2
 		exit 2
 		;;
 	esac
@@ -55,6 +57,7 @@ for group in ${groups:-build test container dev}; do
 	browser) packages="$packages $browser" ;;
 	lint) packages="$packages $lint" ;;
 	release) packages="$packages $release" ;;
+	export) packages="$packages $export" ;;
 	npm) command -v npm >/dev/null || packages="$packages $npm" ;;
 	container) packages="$packages $container" ;;
 	image) packages="$packages $image $container" ;;

@@ -28,7 +28,8 @@ type inputs struct {
 	handoff bool
 	compare bool
 	publish bool
-	keep    int // prereleases; 0: all
+	export  bool // an OSTree repository
+	keep    int  // prereleases; 0: all
 }
 
 func run(ctx context.Context, step *action.Step) error {
@@ -64,6 +65,7 @@ func run(ctx context.Context, step *action.Step) error {
 func read(s *action.Step) *inputs {
 	in := &inputs{
 		workDir: s.Input("work-dir"), handoff: s.Bool("handoff"), compare: s.Bool("compare"), publish: s.Bool("publish"),
+		export: s.Bool("export-repo"),
 	}
 	in.keep = s.Int("keep-prereleases", 1, 1000)
 	in.github = publish.Config{BaseURL: os.Getenv("GITHUB_API_URL"), Token: s.Input("token"), Parallel: s.Int("parallel", 1, 16)}
@@ -74,7 +76,7 @@ func read(s *action.Step) *inputs {
 		Build: s.Input("build"), Arches: s.List("arches"), Server: os.Getenv("GITHUB_SERVER_URL"),
 		Tag: tag(s), Target: s.Input("target"), TagFormats: s.List("tag-format"), Name: s.Input("name"),
 		Prereleases: s.List("prerelease"), Compressor: s.Input("compressor"), Stream: s.Input("stream"),
-		Template: s.Input("notes-template"), Attested: s.Bool("attest"),
+		Container: s.Input("container"), Template: s.Input("notes-template"), Attested: s.Bool("attest"),
 		SigningKey: os.Getenv("NOSA_SIGNING_KEY"), SigningPassphrase: os.Getenv("NOSA_SIGNING_PASSPHRASE"),
 	}
 	o := &in.options
@@ -142,6 +144,11 @@ func collect(ctx context.Context, step *action.Step, in *inputs) (*release.Plan,
 	}
 	if err != nil {
 		return nil, err
+	}
+	if in.export {
+		if err := exportRepos(ctx, step, o); err != nil {
+			return nil, err
+		}
 	}
 	if err := before(ctx, step, in, temp); err != nil {
 		return nil, err

@@ -17,7 +17,9 @@ import (
 	"github.com/nestos/nosa-actions/internal/workdir"
 )
 
-func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"release": main}) }
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"release": main, "nosa": actiontest.Nosa})
+}
 
 // server is the key of each script's own GitHub.
 type server struct{}
@@ -44,6 +46,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		}
 		p.Cmds["build"], p.Cmds["releases"], p.Cmds["asset"] = build, releases, asset
+		p.Cmds["signingkey"], p.Cmds["nowhere"] = signingKey, nowhere
 	})
 }
 
@@ -77,6 +80,9 @@ func build(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ts.Check(workdir.WriteCommitMeta(tmp, map[string]any{"rpmostree.rpmdb.pkglist": packages}))
 	image(ts, tmp, m, "ostree")
+	if ts.Getenv("OCI_MANIFEST") != "" {
+		image(ts, tmp, m, "oci-manifest")
+	}
 	ts.Check(workdir.WriteMeta(tmp, m))
 	b, err := d.Publish(tmp, id)
 	ts.Check(err)

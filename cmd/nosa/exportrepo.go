@@ -5,11 +5,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/nestos/nosa-actions/internal/arch"
 	"github.com/nestos/nosa-actions/internal/stage/exportrepo"
 )
 
 func exportRepoCommand(app *app) *cobra.Command {
 	var o exportrepo.Options
+	var rpmArch string
 	cmd := &cobra.Command{
 		Use:   "export-repo [flags] [DIR]",
 		Short: "Make an OSTree repository for plain ostree clients",
@@ -28,6 +30,11 @@ with a delta from the build before, if that is here.`,
 			if len(args) > 0 {
 				o.Dir = args[0]
 			}
+			if rpmArch != "" {
+				if dir.Arch, err = arch.Parse(rpmArch); err != nil {
+					return err
+				}
+			}
 			result, err := exportrepo.Run(cmd.Context(), app.runner, app.log, dir, o)
 			if err != nil {
 				return err
@@ -41,6 +48,7 @@ with a delta from the build before, if that is here.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.Build, "build", "", "build that is meant (default the newest)")
+	flags.StringVar(&rpmArch, "arch", "", "architecture of the tar file instead of this machine's")
 	flags.StringVar(&o.DeltaFrom, "delta-from", "", "build that clients have, or none")
 	flags.BoolVar(&o.Prune, "prune", false, "remove commits that no ref names any more")
 	return cmd

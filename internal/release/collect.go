@@ -44,6 +44,10 @@ type Options struct {
 	Stream     string // name of the stream; empty: that of the commit's metadata, or of its ref
 	// Template is the path of a template for the notes, see Notes; empty: ours.
 	Template string
+	// Container is the repository in a registry, such as ghcr.io/OWNER/NAME, that the
+	// commits are or will be pushed to, tagged with the build's id; empty: what
+	// meta.json says.
+	Container string
 	// Previous is a directory with the assets CommitMetaName of the release that
 	// PreviousTag names, for the list of changes; empty: no list.
 	Previous, PreviousTag string

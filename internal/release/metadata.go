@@ -51,6 +51,13 @@ func (c *collector) write(name, arch string, data []byte) error {
 func (c *collector) perArch(s *source) error {
 	published := *s.meta
 	published.DelayedMetaMerge = new(false)
+	if c.Container != "" {
+		container, err := c.container(s)
+		if err != nil {
+			return err
+		}
+		published.BaseOSContainer = container
+	}
 	meta, err := published.JSON()
 	if err != nil {
 		return err
@@ -93,6 +100,17 @@ func (c *collector) perArch(s *source) error {
 		return err
 	}
 	return c.bills(s, a)
+}
+
+// container is where the commit is in a registry. A registry keeps the very manifest
+// of the OCI archive, so its digest is known beforehand.
+func (c *collector) container(s *source) (*workdir.Container, error) {
+	manifest, ok := s.meta.Images["oci-manifest"]
+	if !ok {
+		return nil, refuse("build %s for %s has no oci-manifest, so its container's digest is not known",
+			"push it before, with nosa push-container, which notes the digest, and name no container", c.id, s.arch)
+	}
+	return &workdir.Container{Image: c.Container, Digest: "sha256:" + manifest.SHA256, Tags: []string{c.id}}, nil
 }
 
 // copy adds a small file of the build as it is, if it is there.

@@ -54,7 +54,7 @@ var contentTypes = []struct{ end, kind string }{
 	{".json", "application/json"}, {".txt", "text/plain; charset=utf-8"}, {"SHA256SUMS", "text/plain; charset=utf-8"},
 	{".sh", "text/x-shellscript"}, {".sig", "application/pgp-signature"}, {".asc", "application/pgp-keys"},
 	{".gz", "application/gzip"}, {".xz", "application/x-xz"}, {".zst", "application/zstd"}, {".zip", "application/zip"},
-	{".iso", "application/x-iso9660-image"}, {".ociarchive", "application/x-tar"}, {".qcow2", "application/x-qemu-disk"},
+	{".iso", "application/x-iso9660-image"}, {".ociarchive", "application/x-tar"}, {".tar", "application/x-tar"}, {".qcow2", "application/x-qemu-disk"},
 }
 
 func contentType(name string) string {

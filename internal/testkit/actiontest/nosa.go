@@ -85,6 +85,8 @@ func stage(name string, args []string) error {
 		return build(d, args)
 	case "kola":
 		return test(d, args, "PASS")
+	case "export-repo":
+		return exportRepo(d, args)
 	}
 	platform, ok := strings.CutPrefix(name, "buildextend-")
 	if !ok {
@@ -180,6 +182,23 @@ func extend(d *workdir.Dir, platform string) error {
 		}
 	}
 	return b.Merge(platform, m)
+}
+
+// exportRepo leaves the tar file of the architecture that is asked for.
+func exportRepo(d *workdir.Dir, args []string) error {
+	name, ok := strings.CutPrefix(args[0], "--arch=")
+	if !ok {
+		return fmt.Errorf("export-repo %q", args)
+	}
+	var err error
+	if d.Arch, err = arch.Parse(name); err != nil {
+		return err
+	}
+	b, err := d.Build(strings.TrimPrefix(args[1], "--build="))
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(b.Path(workdir.RepoArchiveName("mini", b.ID, name)), []byte("repository for "+name), 0o644)
 }
 
 // artifact makes a file of the build, with holes as images have them.
