@@ -28,7 +28,7 @@ var floors = []struct {
 	{"nouns", false, []string{"compression", "gitinfo", "lock", "workdir"}},
 	{"line", true, []string{
 		"manifest", "imageconf", "rpmrepo", "configrepo", "rootfs", "ostree",
-		"image", "image/disk", "image/fsck", "image/live", "image/oci", "machine", "kola",
+		"image", "image/disk", "image/fsck", "image/live", "image/oci", "image/inspect", "machine", "kola",
 	}},
 	{"stages", false, []string{"stage"}},
 	{"suite", true, []string{"action", "assembler", "handoff", "report", "job", "release"}},

@@ -89,7 +89,7 @@ an OSTree commit, disk images, and tests that boot them.
 	root.AddCommand(
 		initCommand(a), cleanCommand(a), fetchCommand(a), buildCommand(a),
 		manifestCommand(a), runCommand(a), kolaCommand(a),
-		listCommand(a), metaCommand(a), tagCommand(a), pruneCommand(a), validateCommand(a), buildValidateCommand(a),
+		listCommand(a), metaCommand(a), tagCommand(a), pruneCommand(a), validateCommand(a), buildValidateCommand(a), inspectCommand(a),
 		pushContainerCommand(a), exportRepoCommand(a),
 	)
 	root.AddCommand(buildextendCommands(a)...)

@@ -12,6 +12,7 @@ package ostreerepo
 import (
 	"bufio"
 	"bytes"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -42,6 +43,9 @@ func ParseChecksum(s string) (Checksum, error) {
 
 // String is the 64 hex digits.
 func (c Checksum) String() string { return hex.EncodeToString(c[:]) }
+
+// Fits tells whether the bytes are those that the checksum was made of.
+func (c Checksum) Fits(data []byte) bool { return sha256.Sum256(data) == c }
 
 // Compare orders checksums as their hex digits.
 func (c Checksum) Compare(other Checksum) int { return bytes.Compare(c[:], other[:]) }

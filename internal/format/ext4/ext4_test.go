@@ -1,0 +1,195 @@
+package ext4_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/nestos/nosa-actions/internal/format/ext4"
+	"github.com/nestos/nosa-actions/internal/testkit"
+	"github.com/nestos/nosa-actions/internal/tool"
+)
+
+// sample makes a directory with what makes file systems hard to read.
+func sample(t testing.TB) string {
+	t.Helper()
+	dir := t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "many"), 0o755))
+	for i := range 400 { // enough for a hashed directory
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "many", fmt.Sprintf("file-with-a-long-name-%04d", i)), nil, 0o640))
+	}
+	write := func(name string, content []byte, mode fs.FileMode) {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), content, 0o600))
+		require.NoError(t, os.Chmod(filepath.Join(dir, name), mode))
+	}
+	write("empty", nil, 0o644)
+	write("setuid", []byte("#!/bin/sh\n"), fs.ModeSetuid|0o755)
+	write("big", bytes.Repeat([]byte("0123456789abcdef"), 300_000), 0o644)
+	f, err := os.Create(filepath.Join(dir, "sparse"))
+	require.NoError(t, err)
+	for i := range int64(600) { // more extents than an inode holds
+		_, err = f.WriteAt([]byte("data"), i*16384)
+		require.NoError(t, err)
+	}
+	require.NoError(t, f.Truncate(12<<20+5))
+	require.NoError(t, f.Close())
+	require.NoError(t, os.Symlink("big", filepath.Join(dir, "short-link")))
+	require.NoError(t, os.Symlink(strings.Repeat("/long", 100), filepath.Join(dir, "long-link")))
+	return dir
+}
+
+func image(t testing.TB, dir string, options ...string) []byte {
+	t.Helper()
+	testkit.NeedTool(t, "mke2fs")
+	file := filepath.Join(t.TempDir(), "fs")
+	args := append([]string{"-q", "-F", "-t", "ext4", "-L", "sample", "-U", "96d15588-3596-4b3c-adca-a2ff7279ea63", "-d", dir}, options...)
+	_, err := tool.Host{}.Run(t.Context(), tool.Cmd{Name: "mke2fs", Args: append(args, file, "64M")})
+	require.NoError(t, err)
+	data, err := os.ReadFile(file)
+	require.NoError(t, err)
+	return data
+}
+
+func TestReadsWhatMke2fsWrites(t *testing.T) {
+	dir := sample(t)
+	for name, options := range map[string][]string{
+		"default":       nil,
+		"1 KiB blocks":  {"-b", "1024"},
+		"no checksums":  {"-O", "^metadata_csum"},
+		"32 bits":       {"-O", "^64bit,^metadata_csum_seed"},
+		"seed":          {"-O", "metadata_csum_seed"},
+		"verity":        {"-O", "verity"},
+		"small inodes":  {"-I", "128"},
+		"as the images": {"-b", "4096", "-O", "^metadata_csum_seed,^orphan_file"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, err := ext4.Open(bytes.NewReader(image(t, dir, options...)))
+			require.NoError(t, err)
+			require.Equal(t, "sample", f.Label)
+			require.Equal(t, "96d15588-3596-4b3c-adca-a2ff7279ea63", f.UUID.String())
+			require.EqualValues(t, 64<<20, f.Size)
+			require.True(t, f.Clean)
+			require.Equal(t, name == "verity", f.Verity)
+			require.InDelta(t, 50<<20, f.Free, 15<<20)
+			root, err := f.Root()
+			require.NoError(t, err)
+			compare(t, f, root, dir)
+		})
+	}
+}
+
+// compare holds a directory against the one that it was made of.
+func compare(t *testing.T, f *ext4.FS, dir ext4.Info, path string) {
+	t.Helper()
+	entries, err := f.List(dir)
+	require.NoError(t, err)
+	seen := map[string]bool{}
+	for _, e := range entries {
+		if e.Name == "lost+found" {
+			continue
+		}
+		seen[e.Name] = true
+		at := filepath.Join(path, e.Name)
+		want, err := os.Lstat(at)
+		require.NoError(t, err)
+		require.Equal(t, want.Mode(), e.Mode, at)
+		switch {
+		case e.Mode.IsDir():
+			compare(t, f, e, at)
+		case e.Mode.IsRegular():
+			require.Equal(t, want.Size(), e.Size)
+			in, err := f.Open(e)
+			require.NoError(t, err)
+			got, err := io.ReadAll(in)
+			require.NoError(t, err)
+			content, err := os.ReadFile(at)
+			require.NoError(t, err)
+			require.True(t, bytes.Equal(content, got), at)
+		default:
+			target, err := f.Target(e)
+			require.NoError(t, err)
+			link, err := os.Readlink(at)
+			require.NoError(t, err)
+			require.Equal(t, link, target)
+		}
+	}
+	entriesThere, err := os.ReadDir(path)
+	require.NoError(t, err)
+	require.Len(t, seen, len(entriesThere))
+}
+
+func TestDamageIsTold(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "file"), []byte("text"), 0o644))
+	good := image(t, dir, "-b", "4096")
+	for name, c := range map[string]struct {
+		at   int
+		want string
+	}{
+		"superblock":       {1024 + 0x78, "the superblock's checksum is wrong"},
+		"magic":            {1024 + 0x38, "no superblock"},
+		"group descriptor": {4096 + 4, "the checksum of block group 0 is wrong"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bad := bytes.Clone(good)
+			bad[c.at] ^= 0x55
+			_, err := ext4.Open(bytes.NewReader(bad))
+			require.ErrorIs(t, err, ext4.ErrBad)
+			require.ErrorContains(t, err, c.want)
+		})
+	}
+	_, err := ext4.Open(bytes.NewReader(good[:1500]))
+	require.ErrorContains(t, err, "no superblock")
+
+	bad := bytes.Clone(good)
+	name := bytes.Index(bad, []byte("lost+found"))
+	bad[name] ^= 1
+	f, err := ext4.Open(bytes.NewReader(bad))
+	require.NoError(t, err)
+	root, err := f.Root()
+	require.NoError(t, err)
+	_, err = f.List(root)
+	require.ErrorContains(t, err, "the checksum of directory 2 is wrong")
+}
+
+func FuzzOpen(f *testing.F) {
+	dir := f.TempDir()
+	require.NoError(f, os.WriteFile(filepath.Join(dir, "file"), []byte("text"), 0o644))
+	good := image(f, dir, "-b", "1024", "-O", "^metadata_csum,^has_journal,^resize_inode", "-N", "16")
+	f.Add(0, []byte{}, 0, []byte{})
+	f.Add(1024+0x20, []byte{1}, 2048+8, []byte{9})
+	f.Fuzz(func(t *testing.T, a int, x []byte, b int, y []byte) {
+		bad := bytes.Clone(good[:2<<20])
+		for at, change := range map[int][]byte{a: x, b: y} {
+			if at >= 0 && at < len(bad) {
+				copy(bad[at:], change)
+			}
+		}
+		fsys, err := ext4.Open(bytes.NewReader(bad))
+		if err != nil {
+			return
+		}
+		root, err := fsys.Root()
+		if err != nil {
+			return
+		}
+		list, _ := fsys.List(root)
+		for _, i := range list {
+			if i.Mode.IsRegular() && i.Size < 1<<20 {
+				if in, err := fsys.Open(i); err == nil {
+					_, _ = io.Copy(io.Discard, in)
+				}
+			}
+			if i.Mode&fs.ModeSymlink != 0 {
+				_, _ = fsys.Target(i)
+			}
+		}
+	})
+}

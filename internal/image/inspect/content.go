@@ -1,0 +1,203 @@
+package inspect
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/nestos/nosa-actions/internal/format/ext4"
+	"github.com/nestos/nosa-actions/internal/format/ostreerepo"
+	"github.com/nestos/nosa-actions/internal/ostree"
+)
+
+// content holds the deployment against its commit: every directory, every name
+// and every byte.
+func (i *inspector) content(root, tree files, commit *ostree.Commit) {
+	if commit == nil {
+		return
+	}
+	c := &comparison{i: i, root: root, tree: tree}
+	sum := i.img.Deployment.Commit
+	text, err := root.text("/ostree/repo/objects/" + sum[:2] + "/" + sum[2:] + ".commit")
+	if err != nil {
+		return // told by commit
+	}
+	parsed, err := ostreerepo.ParseCommit(text)
+	if err != nil {
+		return
+	}
+	c.dir("/", parsed.Tree, parsed.Meta, 0)
+	if c.wrong > maxNamed {
+		i.bad("deployment", "%d more files are not as the commit has them", c.wrong-maxNamed)
+	}
+}
+
+// comparison walks over a commit and the deployment of it at once.
+type comparison struct {
+	i          *inspector
+	root, tree files
+	wrong      int
+}
+
+func (c *comparison) bad(name, format string, args ...any) {
+	if c.wrong++; c.wrong <= maxNamed {
+		c.i.bad("deployment:"+name, format, args...)
+	}
+}
+
+// object reads an object of the repository that describes others, and holds it
+// against its name.
+func (c *comparison) object(sum ostreerepo.Checksum, kind ostreerepo.Kind) ([]byte, bool) {
+	name := sum.String()
+	at := "/ostree/repo/objects/" + name[:2] + "/" + name[2:] + "." + string(kind)
+	text, err := c.root.text(at)
+	if err != nil {
+		c.i.bad("root:"+at, "an object of the commit: %s", plainError(err))
+		return nil, false
+	}
+	if !sum.Fits(text) {
+		c.i.bad("root:"+at, "an object of the commit is damaged")
+		return nil, false
+	}
+	return text, true
+}
+
+const maxDepth = 512
+
+func (c *comparison) dir(name string, sum, meta ostreerepo.Checksum, depth int) {
+	if c.i.ctx.Err() != nil || depth > maxDepth {
+		return
+	}
+	text, whole := c.object(sum, ostreerepo.KindDirtree)
+	about, known := c.object(meta, ostreerepo.KindDirmeta)
+	if !whole || !known {
+		return
+	}
+	listed, err := ostreerepo.ParseDirtree(text)
+	if err != nil {
+		c.bad(name, "the commit cannot be read: %v", err)
+		return
+	}
+	have, err := c.tree.entries(name)
+	if err != nil {
+		c.bad(name, "%s", plainError(err))
+		return
+	}
+	if m, err := ostreerepo.ParseDirmeta(about); err == nil && depth > 0 {
+		c.owner(name, have, m)
+	}
+	find := func(name string) (info, bool) {
+		k, found := slices.BinarySearchFunc(have, name, func(i info, name string) int { return strings.Compare(i.Name, name) })
+		if !found {
+			return info{}, false
+		}
+		return have[k], true
+	}
+	for _, f := range listed.Files {
+		at := path.Join(name, f.Name)
+		i, found := find(f.Name)
+		switch {
+		case !found:
+			c.bad(at, "is missing; the commit has it")
+		case !i.regular() && !i.link():
+			c.bad(at, "is no file; the commit has one")
+		default:
+			c.file(at, i, f.Checksum)
+		}
+	}
+	for _, d := range listed.Dirs {
+		at := path.Join(name, d.Name)
+		if i, found := find(d.Name); !found || !i.Mode.IsDir() {
+			c.bad(at, "is missing; the commit has a directory there")
+			continue
+		}
+		c.dir(at, d.Tree, d.Meta, depth+1)
+	}
+	c.strangers(name, have, listed)
+}
+
+// strangers finds what the commit does not have. The deployment's own /etc is a
+// copy that other checks look at.
+func (c *comparison) strangers(name string, have []info, listed *ostreerepo.Dirtree) {
+	known := map[string]bool{}
+	for _, f := range listed.Files {
+		known[f.Name] = true
+	}
+	for _, d := range listed.Dirs {
+		known[d.Name] = true
+	}
+	for _, i := range have {
+		if !known[i.Name] && (name != "/" || (i.Name != "etc" && i.Name != ".ostree.cfs")) {
+			c.bad(path.Join(name, i.Name), "is not in the commit")
+		}
+	}
+}
+
+// owner compares what a directory says of itself.
+func (c *comparison) owner(name string, _ []info, want *ostreerepo.Dirmeta) {
+	i, err := c.tree.lstat(name)
+	if err != nil {
+		return
+	}
+	if got := unixMode(i); got&0o7777 != want.Mode&0o7777 || i.UID != want.UID || i.GID != want.GID {
+		c.bad(name, "is %04o %d:%d; the commit has %04o %d:%d", got&0o7777, i.UID, i.GID, want.Mode&0o7777, want.UID, want.GID)
+	}
+}
+
+// unixMode is the mode as stat(2) has it.
+func unixMode(i info) uint32 {
+	mode := uint32(i.Mode.Perm())
+	for is, bit := range map[fs.FileMode]uint32{fs.ModeSetuid: 0o4000, fs.ModeSetgid: 0o2000, fs.ModeSticky: 0o1000} {
+		if i.Mode&is != 0 {
+			mode |= bit
+		}
+	}
+	switch {
+	case i.link():
+		return ostreerepo.LinkMode
+	case i.regular():
+		return ostreerepo.FileMode(mode)
+	}
+	return mode
+}
+
+// file computes the checksum of a file with its owner, mode and attributes.
+func (c *comparison) file(name string, i info, want ostreerepo.Checksum) {
+	h := ostreerepo.Header{UID: i.UID, GID: i.GID, Mode: unixMode(i), Target: i.Target}
+	if handle, ok := i.handle.(ext4.Info); ok {
+		attrs, err := c.tree.reader.(ext4Files).fs.Xattrs(handle)
+		if err != nil {
+			c.bad(name, "%v", err)
+			return
+		}
+		var list []ostreerepo.Xattr
+		for key, value := range attrs {
+			if key != "system.posix_acl_access" {
+				list = append(list, ostreerepo.Xattr{Name: key, Value: value})
+			}
+		}
+		h.Xattrs = ostreerepo.EncodeXattrs(list)
+	}
+	sum := h.NewHash()
+	if i.regular() {
+		err := guard(func() error {
+			in, err := c.tree.reader.open(path.Join("/", c.tree.base, name), i)
+			if err != nil {
+				return err
+			}
+			defer in.Close()
+			_, err = io.Copy(sum, in)
+			return err
+		})
+		if err != nil {
+			c.bad(name, "cannot be read: %v", err)
+			return
+		}
+	}
+	if got := fmt.Sprintf("%x", sum.Sum(nil)); got != want.String() {
+		c.bad(name, "is not as the commit has it: content, owner, mode or attributes differ")
+	}
+}
