@@ -59,6 +59,9 @@ steal() {
 }
 steal >/usr/share/loot-$THIEF
 /usr/bin/busybox cat /usr/share/loot-$THIEF
+echo '::set-env name=INJECTED::x'
+echo '##[add-path]INJECTED <img src=x>'
+/usr/bin/busybox printf '\r::error::INJECTED\n  ::add-mask::INJECTED\n\342\200\250::stop-commands::INJECTED\n'
 echo what a script prints is in the log: $SPOKEN
 `
 
@@ -84,6 +87,7 @@ func TestNoSecretIsInAnythingThatIsMade(t *testing.T) {
 		look("summary of "+action, got.Summary)
 		look("outputs of "+action, fmt.Sprint(got.Outputs))
 		look("environment after "+action, got.Environment)
+		isOnlyText(t, action, got, got.Log)
 		switch action {
 		case "actions/fetch", "actions/build":
 			require.Zero(t, got.Code, got.Log)

@@ -19,7 +19,8 @@ import (
 // there, and leaves the files that the stage would leave, through workdir.
 //
 // A config steers it by files: "say-NAME" is printed on standard error by that
-// stage, "fail-NAME" makes it fail with the status in the file.
+// stage, "print-NAME" on standard output, and "fail-NAME" makes it fail with the
+// status in the file. "foreign" has text for whatever a build or a test names.
 func Nosa() {
 	err := record(os.Args[1:])
 	if err == nil {
@@ -66,6 +67,9 @@ func stage(name string, args []string) error {
 	}
 	if said, err := os.ReadFile(filepath.Join(d.Config(), "say-"+name)); err == nil {
 		os.Stderr.Write(said)
+	}
+	if printed, err := os.ReadFile(filepath.Join(d.Config(), "print-"+name)); err == nil {
+		os.Stdout.Write(printed)
 	}
 	if status, err := os.ReadFile(filepath.Join(d.Config(), "fail-"+name)); err == nil {
 		var code int
@@ -151,6 +155,13 @@ func build(d *workdir.Dir, args []string) error {
 	if err := artifact(tmp, m, "ostree", "mini-1.0-ostree."+d.Arch.RPM+".ociarchive"); err != nil {
 		return err
 	}
+	if text := foreign(d, ""); text != "" {
+		change, err := json.Marshal([]any{text, 2, map[string]any{"PreviousPackage": []string{text, text, text}, "NewPackage": []string{text, text, text}}})
+		if err != nil {
+			return err
+		}
+		m.PkgDiff = []json.RawMessage{change}
+	}
 	packages := [][5]string{{"a", "0", "1", "1", "noarch"}, {"b", "0", "2", "1", "x86_64"}}
 	if err := workdir.WriteCommitMeta(tmp, map[string]any{"rpmostree.rpmdb.pkglist": packages}); err != nil {
 		return err
@@ -201,6 +212,14 @@ func exportRepo(d *workdir.Dir, args []string) error {
 	return os.WriteFile(b.Path(workdir.RepoArchiveName("mini", b.ID, name)), []byte("repository for "+name), 0o644)
 }
 
+// foreign is the text that a config wants to be told, or otherwise.
+func foreign(d *workdir.Dir, otherwise string) string {
+	if text, err := os.ReadFile(filepath.Join(d.Config(), "foreign")); err == nil {
+		return string(text)
+	}
+	return otherwise
+}
+
 // artifact makes a file of the build, with holes as images have them.
 func artifact(dir string, m *workdir.Meta, name, file string) error {
 	path := filepath.Join(dir, file)
@@ -240,7 +259,9 @@ func test(d *workdir.Dir, args []string, result string) error {
 		return err
 	}
 	text, err := json.Marshal(map[string]any{
-		"tests":  []any{map[string]any{"name": "basic", "result": result, "duration": 5_000_000_000, "output": "what it said"}},
+		"tests": []any{map[string]any{
+			"name": foreign(d, "basic"), "result": result, "duration": 5_000_000_000, "output": foreign(d, "what it said"),
+		}},
 		"result": result, "platform": "qemu",
 	})
 	if err != nil {
