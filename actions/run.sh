@@ -10,6 +10,10 @@ root=$(cd -- "$(dirname -- "$0")/.." && pwd)
 echo "::group::Prepare nosa-actions"
 programs=nosa # what stands beside the action's own program
 case ${NOSA_INPUT_ASSEMBLER:-host}/$name in
+*/matrix | */report | */comment | */propose)
+	needs=
+	programs=
+	;;
 */release)
 	needs='--with release'
 	programs=
@@ -27,7 +31,7 @@ host/*) needs='--with build' ;;
 	[ "${NOSA_INPUT_ENGINE:-}" = podman ] || programs="$programs nosa-container"
 	;;
 esac
-if command -v dpkg-query >/dev/null; then
+if [ -n "$needs" ] && command -v dpkg-query >/dev/null; then
 	# shellcheck disable=SC2086 # a list of words
 	"$root/tools/install-host-deps.sh" $needs
 fi

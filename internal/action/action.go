@@ -57,15 +57,19 @@ func New(lookup func(string) (string, bool), out io.Writer) *Step {
 // for the trees it handles and starts itself again through sudo where it is
 // not.
 func Main(run func(context.Context, *Step) error) int {
+	if os.Geteuid() != 0 {
+		run = elevate
+	}
+	return MainAsUser(run)
+}
+
+// MainAsUser is Main for programs that need no root.
+func MainAsUser(run func(context.Context, *Step) error) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	ctx, release := heed(ctx, os.LookupEnv, os.Stdin)
 	defer release()
-	step := New(os.LookupEnv, os.Stdout)
-	if os.Geteuid() != 0 {
-		run = elevate
-	}
-	return step.run(ctx, run)
+	return New(os.LookupEnv, os.Stdout).run(ctx, run)
 }
 
 func (s *Step) run(ctx context.Context, run func(context.Context, *Step) error) (code int) {

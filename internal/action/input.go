@@ -83,6 +83,18 @@ func (s *Step) List(name string) []string {
 	return words
 }
 
+// Lines reads an input of several lines, each without the blanks around it; empty
+// ones are left out.
+func (s *Step) Lines(name string) []string {
+	var lines []string
+	for line := range strings.Lines(s.raw(name)) {
+		if line = strings.TrimSpace(line); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
 // Choices is List with known words only.
 func (s *Step) Choices(name string, known ...string) []string {
 	words := s.List(name)

@@ -3,15 +3,10 @@ package e2e
 
 import (
 	"archive/zip"
-	"bufio"
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -19,30 +14,61 @@ import (
 
 	"github.com/nestos/nosa-actions/internal/arch"
 	"github.com/nestos/nosa-actions/internal/handoff"
-	"github.com/nestos/nosa-actions/internal/tool"
+	"github.com/nestos/nosa-actions/internal/report"
 	"github.com/nestos/nosa-actions/internal/workdir"
 )
 
-// TestThePullRequestWorkflow runs the four jobs on a pull request of this
-// repository: packages are made, resolved, built into a commit and an image,
-// and the image is booted and tested, each in a job of its own that has nothing
-// but the artifacts of those before.
+// TestThePullRequestWorkflow runs the workflow on a pull request of this repository:
+// packages are made, resolved, built into a commit and images, and the image is booted
+// and tested, each in a job of its own that has nothing but the artifacts of those
+// before. A label asks for a second platform; the tests are divided among two jobs.
 //
-// The runner is act in host mode. Where it is laxer than GitHub, the contract
-// tests of actions/ look closer.
+// The runner is act in host mode. docs/testing.md says where it differs from GitHub's.
 func TestThePullRequestWorkflow(t *testing.T) {
-	if os.Getenv("NOSA_E2E") == "" {
-		t.Skip("takes minutes and downloads a runner; make e2e sets NOSA_E2E")
-	}
 	runner := prepare(t)
 
-	result := runner.run(t, ".github/workflows/pull-request.yml")
+	result := runner.run(t, job{workflow: ".github/workflows/pull-request.yml", event: "pull_request", payload: pullRequest()})
 
-	for _, job := range []string{"fetch", "build", "buildextend", "run-test"} {
-		require.Equal(t, "success", result.jobs[job], "job %s", job)
-		fmt.Printf("%-12s %s %8s\n", job, result.jobs[job], result.times[job].Round(time.Second))
+	legs := map[string]int{"matrix": 1, "fetch": 1, "build": 1, "buildextend": 2, "run-test": 2, "report": 1}
+	for name, n := range legs {
+		require.Equal(t, "success", result.jobs[name], "job %s", name)
+		require.Equal(t, n, result.legs[name], "job %s", name)
+		fmt.Printf("%-12s %s %8s\n", name, result.jobs[name], result.times[name].Round(time.Second))
 	}
 	checkArtifacts(t, runner.artifacts)
+	checkReport(t, runner.artifacts)
+}
+
+// pullRequest is what GitHub says about one, whose labels are not all well meant.
+func pullRequest() map[string]any {
+	var labels []any
+	for _, name := range []string{"bug", "nosa/metal", "nosa/$(touch /tmp/nosa-e2e-label)", "nosa/\"; exit 1; #", "nosa/\n::error::x"} {
+		labels = append(labels, map[string]any{"name": name})
+	}
+	return map[string]any{
+		"action": "opened", "number": 1,
+		"repository":   map[string]any{"full_name": "nestos/nosa-actions", "default_branch": "main"},
+		"pull_request": map[string]any{"number": 1, "head": map[string]any{"ref": "change"}, "base": map[string]any{"ref": "main"}, "labels": labels},
+	}
+}
+
+// checkReport reads the report that merges the tests of both jobs.
+func checkReport(t *testing.T, server string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "report.json")
+	unzip(t, filepath.Join(server, "1", "nosa-report", "nosa-report.zip"), "report.json", file)
+	in, err := os.Open(file)
+	require.NoError(t, err)
+	defer in.Close()
+	r, err := report.ReadRun(in)
+	require.NoError(t, err)
+	require.NotEmpty(t, r.Build)
+	require.Len(t, r.Jobs, 5)
+	require.Len(t, r.Suites, 2)
+	for _, s := range r.Suites {
+		require.Positive(t, s.Passed, s.Name)
+		require.Empty(t, s.Failed, s.Name)
+	}
 }
 
 // checkArtifacts puts the hand-offs together as a machine that had run all
@@ -53,7 +79,7 @@ func checkArtifacts(t *testing.T, server string) {
 	host, err := arch.Host()
 	require.NoError(t, err)
 	work := t.TempDir()
-	for _, name := range []string{"cache", "build", "image-qemu"} {
+	for _, name := range []string{"cache", "build", "image-qemu", "image-metal"} {
 		artifact := fmt.Sprintf("nosa-%s-%s", name, host)
 		pack := filepath.Join(t.TempDir(), artifact)
 		unzip(t, filepath.Join(server, "1", artifact, artifact+".zip"), artifact+".tar.zst", pack)
@@ -64,16 +90,13 @@ func checkArtifacts(t *testing.T, server string) {
 	require.NoError(t, err)
 	b, err := dir.Latest()
 	require.NoError(t, err)
-	for _, kind := range []string{"ostree", "qemu"} {
+	for _, kind := range []string{"ostree", "qemu", "metal"} {
 		want, path, err := b.Image(kind)
 		require.NoError(t, err)
 		got, err := workdir.DescribeImage(path)
 		require.NoError(t, err)
 		require.Equal(t, want.SHA256, got.SHA256, kind)
 	}
-	logs := fmt.Sprintf("nosa-test-%s", host)
-	report := filepath.Join(t.TempDir(), "report.json")
-	unzip(t, filepath.Join(server, "1", logs, logs+".zip"), "reports/report.json", report)
 }
 
 func unzip(t *testing.T, archive, member, to string) {
@@ -89,129 +112,4 @@ func unzip(t *testing.T, archive, member, to string) {
 	_, err = io.Copy(out, in)
 	require.NoError(t, err)
 	require.NoError(t, out.Close())
-}
-
-// outcome is what the runner said about its jobs.
-type outcome struct {
-	jobs  map[string]string
-	times map[string]time.Duration
-}
-
-// record is a line of the runner's log.
-type record struct {
-	Job       string    `json:"job"`
-	JobResult string    `json:"jobResult"`
-	Msg       string    `json:"msg"`
-	Time      time.Time `json:"time"`
-	Raw       bool      `json:"raw_output"`
-}
-
-// read follows the runner's log, passing on what a person wants to see.
-func read(log io.Reader, out io.Writer) outcome {
-	o := outcome{jobs: map[string]string{}, times: map[string]time.Duration{}}
-	first := map[string]time.Time{}
-	lines := bufio.NewScanner(log)
-	lines.Buffer(nil, 4<<20)
-	for lines.Scan() {
-		var r record
-		if json.Unmarshal(lines.Bytes(), &r) != nil {
-			fmt.Fprintln(out, lines.Text())
-			continue
-		}
-		fmt.Fprintf(out, "%s [%s] %s\n", r.Time.Format(time.TimeOnly), r.Job, strings.TrimRight(r.Msg, "\n"))
-		job := strings.TrimSpace(r.Job[strings.LastIndex(r.Job, "/")+1:]) // padded to line up
-		if first[job].IsZero() {
-			first[job] = r.Time
-		}
-		if r.JobResult != "" {
-			o.jobs[job] = r.JobResult
-			o.times[job] = r.Time.Sub(first[job])
-		}
-	}
-	return o
-}
-
-// act is the runner, with everything it needs prepared.
-type act struct {
-	root      string // of the repository
-	state     string // what is kept between runs
-	binary    string
-	actions   string // stand-ins
-	artifacts string // artifact server of this run
-}
-
-func (a act) run(t *testing.T, workflow string) outcome {
-	t.Helper()
-	a.writeEvent(t)
-	args := []string{
-		"pull_request", "--json", "--workflows", filepath.Join(a.root, workflow), "--eventpath", filepath.Join(a.artifacts, "event.json"),
-		"--platform", "ubuntu-24.04=-self-hosted", "--concurrent-jobs", "1", "--action-offline-mode",
-		"--cache-server-addr", "127.0.0.1", "--cache-server-path", t.TempDir(), "--action-cache-path", filepath.Join(a.state, "act-actions"),
-		"--artifact-server-addr", "127.0.0.1", "--artifact-server-path", a.artifacts, "--artifact-server-port", freePort(t),
-		// The server loses bytes of uploads that overlap.
-		"--env", "ACTIONS_ARTIFACT_UPLOAD_CONCURRENCY=1",
-		"--env", "GITHUB_REPOSITORY=nestos/nosa-actions",
-		"--env", "NOSA_E2E_SOURCE=" + a.root,
-		"--env", "NOSA_POOL=" + pool(a.root),
-	}
-	for _, name := range []string{"checkout", "setup-go", "upload-artifact", "download-artifact"} {
-		for _, ref := range pins(t, a.root, "actions/"+name) {
-			args = append(args, "--local-repository", fmt.Sprintf("actions/%s@%s=%s", name, ref, filepath.Join(a.actions, name)))
-		}
-	}
-	log, err := os.Create(filepath.Join(a.state, "act.log"))
-	require.NoError(t, err)
-	defer log.Close()
-	r, w := io.Pipe()
-	done := make(chan outcome, 1)
-	go func() { done <- read(r, log) }()
-	_, err = tool.Host{}.Run(t.Context(), tool.Cmd{
-		Name: a.binary, Args: args, Dir: a.root, Stdout: w, Stderr: w, Grace: time.Minute,
-		Env: []string{"ACT_DISABLE_VERSION_CHECK=1"},
-	})
-	w.Close()
-	result := <-done
-	if err != nil {
-		t.Logf("the end of %s:\n%s", log.Name(), lastLines(t, log.Name(), 40))
-		require.NoError(t, err, "jobs: %v", result.jobs)
-	}
-	return result
-}
-
-// writeEvent is what GitHub says about a pull request.
-func (a act) writeEvent(t *testing.T) {
-	t.Helper()
-	event, err := json.Marshal(map[string]any{
-		"action": "opened", "number": 1,
-		"repository":   map[string]any{"full_name": "nestos/nosa-actions", "default_branch": "main"},
-		"pull_request": map[string]any{"number": 1, "head": map[string]any{"ref": "change"}, "base": map[string]any{"ref": "main"}},
-	})
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(a.artifacts, "event.json"), event, 0o600))
-}
-
-// pool is the offline package source, shared with make demo.
-func pool(root string) string {
-	if path := os.Getenv("NOSA_POOL"); path != "" {
-		return path
-	}
-	return filepath.Join(root, ".cache", "pool")
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	require.NoError(t, err)
-	return port
-}
-
-func lastLines(t *testing.T, path string, n int) string {
-	t.Helper()
-	data, err := os.ReadFile(path)
-	require.NoError(t, err)
-	lines := bytes.Split(bytes.TrimSpace(data), []byte("\n"))
-	return string(bytes.Join(lines[max(0, len(lines)-n):], []byte("\n")))
 }
