@@ -184,6 +184,11 @@ func TestContainersOfJobsAreNamedByDigest(t *testing.T) {
 // grants are all permissions that jobs have beyond reading the repository, and
 // why. A reader finds them in docs/security.md, where -update puts them.
 var grants = []struct{ workflow, job, permission, why string }{
+	{".github/workflows/assembler-image.yml", "push", "packages: write", "pushes the image that another job built"},
+	{".github/workflows/assembler-image.yml", "push", "id-token: write", "is the identity in the attestation of the image"},
+	{".github/workflows/assembler-image.yml", "push", "attestations: write", "records that attestation"},
+	{".github/workflows/refresh-lockfile.yml", "propose", "contents: write", "pushes the branch with the lockfiles that another job made"},
+	{".github/workflows/refresh-lockfile.yml", "propose", "pull-requests: write", "opens the pull request"},
 	{".github/workflows/release.yml", "release", "contents: write", "makes the release and uploads its assets"},
 	{".github/workflows/release.yml", "release", "id-token: write", "is the identity in the attestation of the assets"},
 	{".github/workflows/release.yml", "release", "attestations: write", "records that attestation"},
@@ -194,6 +199,15 @@ var grants = []struct{ workflow, job, permission, why string }{
 	{"examples/workflows/release.yml", "container", "packages: write", "lends it to push-container"},
 	{"examples/workflows/release.yml", "page", "pages: write", "publishes the download page"},
 	{"examples/workflows/release.yml", "page", "id-token: write", "tells GitHub Pages which repository it is of"},
+	{".github/workflows/report.yml", "comment", "actions: read", "reads the report, an artifact of the pull request's run"},
+	{".github/workflows/report.yml", "comment", "pull-requests: write", "writes the comment"},
+	{".github/workflows/suite-release.yml", "release", "contents: write", "makes the tag and the release of the actions"},
+	{".github/workflows/suite-release.yml", "release", "id-token: write", "is the identity in the attestation of the programs"},
+	{".github/workflows/suite-release.yml", "release", "attestations: write", "records that attestation"},
+	{"examples/workflows/refresh-lockfile.yml", "lockfile", "contents: write", "lends it to the job above"},
+	{"examples/workflows/refresh-lockfile.yml", "lockfile", "pull-requests: write", "lends it to the job above"},
+	{"examples/workflows/report.yml", "report", "actions: read", "lends it to the job above"},
+	{"examples/workflows/report.yml", "report", "pull-requests: write", "lends it to the job above"},
 }
 
 func TestPermissionsAreTheLeastAndDocumented(t *testing.T) {

@@ -31,18 +31,18 @@ var floors = []struct {
 		"image", "image/disk", "image/fsck", "image/live", "image/oci", "image/inspect", "machine", "kola",
 	}},
 	{"stages", false, []string{"stage"}},
-	{"suite", true, []string{"action", "assembler", "handoff", "report", "job", "release"}},
+	{"suite", true, []string{"action", "assembler", "handoff", "report", "job", "pullrequest", "release"}},
 }
 
 // suite packages know GitHub and nothing of the line.
-var suiteMayUse = []string{"arch", "atomicfile", "compression", "diag", "format", "progress", "tool", "workdir", "action", "assembler", "handoff", "report", "job", "release"}
+var suiteMayUse = []string{"arch", "atomicfile", "compression", "diag", "format", "progress", "tool", "workdir", "action", "assembler", "handoff", "report", "job", "pullrequest", "release"}
 
 // homes are the only importers of a package, so that what it brings stays in one
 // place.
 var homes = map[string][]string{
 	"os/exec":                                              {"internal/tool"},
 	"github.com/getkin/kin-openapi/openapi3":               {"internal/release/publish/githubtest"},
-	"github.com/google/go-github/v60/github":               {"internal/release/publish"},
+	"github.com/google/go-github/v60/github":               {"internal/release/publish", "internal/pullrequest"},
 	"github.com/CycloneDX/cyclonedx-go":                    {"internal/release/sbom"},
 	"github.com/spdx/tools-golang/json":                    {"internal/release/sbom"},
 	"github.com/ProtonMail/go-crypto/openpgp":              {"internal/release"},

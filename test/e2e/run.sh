@@ -8,4 +8,4 @@ if ! command -v npm >/dev/null; then # the stand-ins of artifact actions are Jav
 	$sudo apt-get update -qq
 	$sudo apt-get install -y -qq --no-install-recommends nodejs npm
 fi
-NOSA_E2E=1 exec go test -count=1 -timeout 60m -v ./test/e2e
+NOSA_E2E=1 exec go test ${NOSA_E2E_RUN:+-run "$NOSA_E2E_RUN"} -count=1 -timeout 90m -v ./test/e2e

@@ -16,15 +16,11 @@ func (s *Server) getRepo(*call) answer {
 func (s *Server) getRef(c *call) answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	name, isTag := strings.CutPrefix(c.r.PathValue("ref"), "tags/")
-	sha, ok := s.tags[name]
-	if !isTag || !ok {
+	ref := c.r.PathValue("ref")
+	if sha := s.reference(ref); sha == nil || *sha == "" {
 		return problem(http.StatusNotFound, "Not Found")
 	}
-	return answer{status: http.StatusOK, body: m{
-		"ref": "refs/tags/" + name, "node_id": "REF_1", "url": s.URL + s.repo() + "/git/refs/tags/" + name,
-		"object": m{"type": "commit", "sha": sha, "url": s.URL + s.repo() + "/git/commits/" + sha},
-	}}
+	return answer{status: http.StatusOK, body: s.renderRef(ref)}
 }
 
 // listReleases shows drafts only to those who may write, newest first.

@@ -36,7 +36,7 @@ type call struct {
 type route struct {
 	method, path string // as in the description
 	operation    string
-	write        bool // needs "contents: write"
+	write        bool // needs a token that may write
 	handle       func(*Server, *call) answer
 }
 
@@ -58,6 +58,20 @@ var routes = []route{
 	{"DELETE", reposPath + "/releases/{release_id}", "repos/delete-release", true, (*Server).deleteRelease},
 	{"GET", reposPath + "/releases/{release_id}/assets", "repos/list-release-assets", false, (*Server).listAssets},
 	{"POST", uploadPrefix + reposPath + "/releases/{release_id}/assets", "repos/upload-release-asset", true, (*Server).upload},
+
+	{"GET", reposPath + "/pulls", "pulls/list", false, (*Server).listPulls},
+	{"POST", reposPath + "/pulls", "pulls/create", true, (*Server).createPull},
+	{"PATCH", reposPath + "/pulls/{pull_number}", "pulls/update", true, (*Server).updatePull},
+	{"GET", reposPath + "/issues/{issue_number}/comments", "issues/list-comments", false, (*Server).listComments},
+	{"POST", reposPath + "/issues/{issue_number}/comments", "issues/create-comment", true, (*Server).createComment},
+	{"PATCH", reposPath + "/issues/comments/{comment_id}", "issues/update-comment", true, (*Server).updateComment},
+	{"GET", reposPath + "/actions/runs/{run_id}/artifacts", "actions/list-workflow-run-artifacts", false, (*Server).listArtifacts},
+	{"GET", reposPath + "/actions/artifacts/{artifact_id}/{archive_format}", "actions/download-artifact", false, (*Server).getArtifact},
+	{"GET", reposPath + "/git/commits/{commit_sha}", "git/get-commit", false, (*Server).getCommit},
+	{"POST", reposPath + "/git/trees", "git/create-tree", true, (*Server).createTree},
+	{"POST", reposPath + "/git/commits", "git/create-commit", true, (*Server).createCommit},
+	{"POST", reposPath + "/git/refs", "git/create-ref", true, (*Server).createRef},
+	{"PATCH", reposPath + "/git/refs/{ref}", "git/update-ref", true, (*Server).updateRef},
 }
 
 // uploadPrefix is where uploads go, as on an enterprise server; github.com has a
@@ -80,9 +94,10 @@ func (s *Server) handler() http.Handler {
 	}
 	others := http.NewServeMux()
 	others.HandleFunc("GET /download/{id}", s.download)
+	others.HandleFunc("GET /artifact/{id}", s.artifactStore)
 	others.HandleFunc("GET /{owner}/{repo}/releases/download/{tag}/{name}", s.downloadByName)
 	others.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		s.t.Errorf("githubtest: %s %s is no path of the releases API", r.Method, r.URL.Path)
+		s.t.Errorf("githubtest: %s %s is no path of this API", r.Method, r.URL.Path)
 		http.Error(w, `{"message":"Not Found"}`, http.StatusNotFound)
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

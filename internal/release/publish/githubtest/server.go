@@ -1,4 +1,5 @@
-// Package githubtest stands in for GitHub's releases API in tests: a server that
+// Package githubtest stands in for GitHub's API in tests, as far as releases, pull
+// requests and artifacts go: a server that
 // keeps state and GitHub's rules, holds every request and answer against GitHub's
 // own OpenAPI description, and fails in the ways GitHub fails.
 //
@@ -29,6 +30,8 @@ type Options struct {
 	Immutable bool
 	// ReadOnly is a token without "contents: write".
 	ReadOnly bool
+	// NoPulls is a repository whose actions may not open pull requests.
+	NoPulls bool
 	// NoDigest is a server that tells no checksums of assets.
 	NoDigest bool
 	// Latency delays every answer.
@@ -80,10 +83,17 @@ type Server struct {
 	releases []Release
 	tags     map[string]string // to the commit
 	burnt    map[string]bool   // tags of immutable releases
-	past     []snapshot
-	lastID   int64
-	calls    []Call
-	fault    func(Call) *Fault
+
+	pulls     []Pull
+	comments  []Comment
+	artifacts []Artifact
+	heads     map[string]string            // branches to commits
+	commits   map[string]Commit            // by SHA
+	trees     map[string]map[string]string // by SHA
+	past      []snapshot
+	lastID    int64
+	calls     []Call
+	fault     func(Call) *Fault
 }
 
 type snapshot struct {
@@ -101,6 +111,7 @@ func New(t testing.TB, o Options) *Server {
 		o.Tags = []string{"v1"}
 	}
 	s := &Server{t: t, options: o, tags: map[string]string{}, burnt: map[string]bool{}, lastID: 1000}
+	s.heads, s.commits, s.trees = map[string]string{}, map[string]Commit{}, map[string]map[string]string{}
 	for _, tag := range o.Tags {
 		s.tags[tag] = strings.Repeat("a", 40)
 	}
