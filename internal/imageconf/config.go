@@ -44,6 +44,7 @@ type Config struct {
 
 	Compressor          string // gzip, xz or zstd
 	SquashfsCompression string // mksquashfs compressor of the live root
+	SquashfsLevel       int    // its level; 0 for mksquashfs's own (not known upstream)
 	GrubScript          string
 
 	VMwareHWVersion  int
@@ -61,6 +62,14 @@ const (
 	CompressorXz   = "xz"
 	CompressorZstd = "zstd"
 )
+
+// SquashfsZstdLevel is the level of zstd where image.yaml sets none, in place of
+// mksquashfs's own 15, which takes eight times as long to save 6 %.
+const SquashfsZstdLevel = 9
+
+// squashfsLevels are the highest levels of mksquashfs's compressors, 0 for those
+// that have none; the lowest is 1.
+var squashfsLevels = map[string]int{"gzip": 9, "lz4": 0, "lzo": 9, "xz": 0, "zstd": 22}
 
 // defaults are the values of keys that nothing sets. They are a part of the
 // JSON, since later stages need them.

@@ -15,8 +15,8 @@ var knownKeys = []string{
 	"aws-imdsv2-only", "aws-volume-type", "aws-x86-boot-mode", "bootfs", "bootfs_metadata_csum_seed",
 	"composefs", "compressor", "container-imgref", "deploy-via-container", "extra-kargs", "grub-script",
 	"ignition-network-kcmdline", "ostree-container-inject-openshift-cvo-labels", "ostree-format",
-	"ostree-remote", "rootfs", "rootfs-args", "size", "squashfs-compression", "vmware-hw-version",
-	"vmware-os-type", "vmware-secure-boot",
+	"ostree-remote", "rootfs", "rootfs-args", "size", "squashfs-compression",
+	"squashfs-compression-level", "vmware-hw-version", "vmware-os-type", "vmware-secure-boot",
 }
 
 // decode types the fields over their defaults.
@@ -36,12 +36,14 @@ func decode(fields []document.Field, found *diag.List) *Config {
 		ContainerImgref:        d.text("container-imgref", ""),
 		InjectCVOLabels:        d.boolean("ostree-container-inject-openshift-cvo-labels", false),
 		Compressor:             d.oneOf("compressor", CompressorGzip, CompressorGzip, CompressorXz, CompressorZstd),
-		SquashfsCompression:    d.text("squashfs-compression", "zstd"),
+		SquashfsCompression:    d.oneOf("squashfs-compression", "zstd", "gzip", "lz4", "lzo", "xz", "zstd"),
 		GrubScript:             d.text("grub-script", ""),
 		VMwareHWVersion:        d.integer("vmware-hw-version", 13),
 		VMwareOSType:           d.text("vmware-os-type", "rhel7_64Guest"),
 		VMwareSecureBoot:       d.boolean("vmware-secure-boot", true),
 	}
+	c.SquashfsLevel = d.squashfsLevel(c.SquashfsCompression)
+	d.warnOfContainers(c.DeployViaContainer)
 	for _, f := range fields {
 		d.warn(f)
 	}
@@ -129,6 +131,36 @@ func (d *decoder) size() int {
 		n.Reject(d.found, fmt.Sprintf("must be from 1 to %d GiB, not %d", maxSize, value), "")
 	}
 	return int(value)
+}
+
+// squashfsLevel is the level of the live root's compressor.
+func (d *decoder) squashfsLevel(compressor string) int {
+	const key = "squashfs-compression-level"
+	highest := squashfsLevels[compressor]
+	level := 0
+	if compressor == "zstd" {
+		level = SquashfsZstdLevel
+	}
+	n, ok := d.get(key)
+	if !ok {
+		return level
+	}
+	level = d.integer(key, level)
+	switch {
+	case n.Kind != document.Int:
+	case highest == 0:
+		n.Reject(d.found, fmt.Sprintf("squashfs-compression %s has no levels", compressor), "")
+	case level < 1 || level > highest:
+		n.Reject(d.found, fmt.Sprintf("must be from 1 to %d for %s, not %d", highest, compressor, level), "")
+	}
+	return level
+}
+
+// warnOfContainers says of a key what is not done about it.
+func (d *decoder) warnOfContainers(wanted bool) {
+	if n, ok := d.get("deploy-via-container"); ok && wanted {
+		d.found.Warnf(n.Pos, "%s: has no effect yet: images are deployed from the commit, and are updated from ostree-remote", n.Path)
+	}
 }
 
 // kargs checks the arguments for what BLS entries cannot hold, and warns of what

@@ -55,7 +55,8 @@ deploy-via-container: true
 container-imgref: registry:example.org/os
 ostree-container-inject-openshift-cvo-labels: true
 compressor: zstd
-squashfs-compression: lz4
+squashfs-compression: gzip
+squashfs-compression-level: 3
 vmware-hw-version: 17
 vmware-os-type: fedora64Guest
 vmware-secure-boot: false
@@ -67,7 +68,8 @@ vmware-secure-boot: false
 	want.BootFSMetadataCsumSeed, want.Composefs, want.ExtraKargs = true, true, []string{"quiet"}
 	want.OSTreeRemote, want.OSTreeFormat = "os", "oci-chunked-v1"
 	want.DeployViaContainer, want.ContainerImgref, want.InjectCVOLabels = true, "registry:example.org/os", true
-	want.Compressor, want.SquashfsCompression, want.GrubScript = "zstd", "lz4", imageconf.GrubScript
+	want.Compressor, want.GrubScript = "zstd", imageconf.GrubScript
+	want.SquashfsCompression, want.SquashfsLevel = "gzip", 3
 	want.VMwareHWVersion, want.VMwareOSType, want.VMwareSecureBoot = 17, "fedora64Guest", false
 	require.Equal(t, want, *c)
 }
