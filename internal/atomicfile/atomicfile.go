@@ -42,7 +42,7 @@ func Move(from, to string) error {
 		if err != nil || !(entry.Type().IsRegular() || entry.IsDir()) {
 			return err
 		}
-		return flush(path)
+		return Flush(path)
 	})
 	if err != nil {
 		return err
@@ -50,10 +50,11 @@ func Move(from, to string) error {
 	if err := os.Rename(from, to); err != nil {
 		return err
 	}
-	return flush(filepath.Dir(to))
+	return Flush(filepath.Dir(to))
 }
 
-func flush(path string) error {
+// Flush waits until a file or directory is on the disk.
+func Flush(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err

@@ -56,8 +56,8 @@ func Open(path string, a arch.Arch) (*Dir, error) {
 // transientName marks a work directory that is thrown away later.
 const transientName = "nosa-transient"
 
-// Transient tells whether the work is thrown away later, so that caches need not
-// get to the disk.
+// Transient tells whether the work is thrown away later, so that caches and images
+// need not get to the disk.
 func (d *Dir) Transient() bool {
 	_, err := os.Stat(filepath.Join(d.Tmp(), transientName))
 	return err == nil

@@ -56,10 +56,12 @@ func (s *Sysroot) chooseMenu() (bootloader string, err error) {
 // configureRepo sets the options that the deployed system lives with.
 func (s *Sysroot) configureRepo(ctx context.Context, bootloader string) error {
 	options := [][]string{
-		{"unset", "core.fsync"},
 		{"set", "sysroot.bootloader", bootloader},
 		{"set", "sysroot.readonly", "true"},
 		{"set", "sysroot.bls-append-except-default", `grub_users=""`},
+	}
+	for _, option := range whileDeploying {
+		options = append(options, []string{"unset", option[0]})
 	}
 	if s.Config.Composefs {
 		options = append(options, []string{"set", "ex-integrity.composefs", "true"})

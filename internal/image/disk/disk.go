@@ -82,7 +82,13 @@ func Deploy(ctx context.Context, r tool.Runner, log *progress.Log, src Source, k
 }
 
 // Close removes the scratch directory.
-func (s *Sysroot) Close() error { return os.RemoveAll(s.Scratch) }
+func (s *Sysroot) Close() error {
+	var errs []error
+	for _, shared := range s.roots {
+		errs = append(errs, shared.Close())
+	}
+	return errors.Join(append(errs, os.RemoveAll(s.Scratch))...)
+}
 
 // Plan is what the image of a kind that Deploy was told of will be.
 func (s *Sysroot) Plan(kind image.Kind) *image.Plan { return s.plans[kind] }
@@ -132,15 +138,8 @@ func (s *Sysroot) plan(kinds []image.Kind) error {
 		if copies++; plan.Format != image.Raw {
 			copies++ // in the raw disk, and in what it is converted to
 		}
-		key := rootKey(plan)
-		if s.roots[key] == nil {
-			s.roots[key] = &sharedRoot{file: filepath.Join(s.Scratch, fmt.Sprintf("root%d.img", len(s.roots)))}
-		}
-		s.roots[key].users++
-	}
-	for _, shared := range s.roots {
-		if shared.users > 1 {
-			copies++
+		if key := rootKey(plan); s.roots[key] == nil {
+			s.roots[key] = new(sharedRoot)
 		}
 	}
 	return s.CheckSpace(s.Scratch, copies)

@@ -248,6 +248,9 @@ func TestImagesShareOneDeployment(t *testing.T) {
 				entry := host(t, "sh", "-c", "cat "+root+"/boot/loader/entries/*.conf")
 				require.Contains(t, entry, "ignition.platform.id="+kind.Traits().Platform)
 				host(t, "ostree", "fsck", "--repo="+root+"/ostree/repo")
+				if filesystem == "xfs" { // else the larger disks could not mount it
+					require.Equal(t, "sectsize = 4096", host(t, "xfs_db", "-r", "-c", "sb 0", "-c", "p sectsize", img.partition(t, image.RootPartition)))
+				}
 			}
 		})
 	}

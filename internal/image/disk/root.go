@@ -12,48 +12,69 @@ import (
 	"github.com/nestos/nosa-actions/internal/tool"
 )
 
-// sharedRoot is a root file system that several images begin with: it holds all
-// but what sets the images apart. With one user alone it is made right in that
-// image.
+// sharedRoot is a root file system that several images begin with: that of the
+// first image, but for what sets the images apart.
 type sharedRoot struct {
-	users int
-	file  string
-	once  sync.Once
-	err   error
+	once sync.Once
+	err  error
+	disk *os.File // of the first image, which may have another name or none by now
+	at   int64    // where it is there
+}
+
+// Close lets go of the first image.
+func (s *sharedRoot) Close() error {
+	if s.disk == nil {
+		return nil
+	}
+	return s.disk.Close()
 }
 
 // rootKey tells root file systems apart that have different bytes.
 func rootKey(plan *image.Plan) string {
 	root := plan.Partition(image.RootPartition)
-	key := fmt.Sprintf("%d %s", root.Size, root.FS)
-	if root.FS.Type == image.XFS { // which is made for a size of sectors
-		key += fmt.Sprintf(" %d", plan.SectorSize)
-	}
-	return key
+	return fmt.Sprintf("%d %s", root.Size, root.FS)
 }
 
-// makeRoot puts the root file system on the disk.
+// makeRoot puts the root file system on the disk: a new one if the image is the
+// first, else a copy.
 func (b *builder) makeRoot(ctx context.Context) error {
 	part := b.plan.Partition(image.RootPartition)
 	shared := b.roots[rootKey(b.plan)]
-	if shared.users == 1 {
-		if err := b.fillRoot(ctx, part, b.disk, part.Start); err != nil {
-			return err
-		}
-		return b.sealRoot(ctx, part)
-	}
+	first := false
 	shared.once.Do(func() {
-		if shared.err = createSparse(shared.file, part.Size); shared.err == nil {
-			shared.err = b.fillRoot(ctx, part, shared.file, 0)
-		}
+		first = true
+		shared.err = b.firstRoot(ctx, part, shared)
 	})
-	if shared.err != nil {
+	if first || shared.err != nil {
 		return shared.err
 	}
-	if err := copySparse(b.disk, part.Start, shared.file); err != nil {
+	if err := shared.copyTo(b.disk, part); err != nil {
 		return err
 	}
 	return b.sealRoot(ctx, part)
+}
+
+func (b *builder) firstRoot(ctx context.Context, part image.Partition, shared *sharedRoot) (err error) {
+	if err := b.fillRoot(ctx, part, b.disk, part.Start); err != nil {
+		return err
+	}
+	if err := b.sealRoot(ctx, part); err != nil {
+		return err
+	}
+	shared.at = part.Start
+	shared.disk, err = os.Open(b.disk)
+	return err
+}
+
+// copyTo copies the file system to its place on another disk. It reads through a
+// descriptor of its own, since others may copy at the same time.
+func (s *sharedRoot) copyTo(disk string, part image.Partition) error {
+	src, err := os.Open(fmt.Sprintf("/proc/self/fd/%d", s.disk.Fd()))
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	return copyRange(disk, part.Start, src, s.at, part.Size)
 }
 
 // fillRoot makes the file system at an offset of a file, with all that the
@@ -94,8 +115,9 @@ shift 4
 umount "$1"
 `
 	// sealScript copies the file $2 and makes the root and the directory $3
-	// immutable.
-	sealScript = `cp "$2" "$1/"
+	// immutable; the root may be so already.
+	sealScript = `chattr -i "$1"
+cp "$2" "$1/"
 chattr +i "$1/$3" "$1"
 umount "$1"
 `
@@ -112,7 +134,7 @@ func (b *builder) makeMounted(ctx context.Context, part image.Partition, file st
 	if err := createSparse(empty, part.Size); err != nil {
 		return err
 	}
-	if _, err := b.run.Run(ctx, mkfsCommand(part, b.plan.SectorSize, empty)); err != nil {
+	if _, err := b.run.Run(ctx, mkfsCommand(part, empty)); err != nil {
 		return err
 	}
 	if err := copySparse(file, at, empty); err != nil {
@@ -149,12 +171,17 @@ func (b *builder) mounted(ctx context.Context, script string, part image.Partiti
 	return nil
 }
 
-func mkfsCommand(part image.Partition, sectorSize int64, file string) tool.Cmd {
+// xfsSector is what XFS takes for a sector, in bytes. With that of the larger disks
+// one file system is good for all, as it is on disks of 4096 bytes that can be
+// addressed by 512.
+const xfsSector = "4096"
+
+func mkfsCommand(part image.Partition, file string) tool.Cmd {
 	fs := part.FS
 	cmd := tool.Cmd{Name: "mkfs.btrfs", Args: []string{"-q", "-L", fs.Label, "-U", fs.UUID}}
 	if fs.Type == image.XFS {
 		cmd = tool.Cmd{Name: "mkfs.xfs", Args: []string{
-			"-q", "-L", fs.Label, "-m", "reflink=1,uuid=" + fs.UUID, "-s", "size=" + strconv.FormatInt(sectorSize, 10),
+			"-q", "-L", fs.Label, "-m", "reflink=1,uuid=" + fs.UUID, "-s", "size=" + xfsSector,
 		}}
 	}
 	cmd.Args = append(append(cmd.Args, fs.ExtraOptions...), file)

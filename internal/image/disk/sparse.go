@@ -32,14 +32,23 @@ func copySparse(to string, at int64, from string) error {
 		return err
 	}
 	defer src.Close()
+	info, err := src.Stat()
+	if err != nil {
+		return err
+	}
+	return copyRange(to, at, src, 0, info.Size())
+}
+
+// copyRange does the same with size bytes of src, from an offset on.
+func copyRange(to string, at int64, src *os.File, from, size int64) error {
 	dst, err := os.OpenFile(to, os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
 	defer dst.Close()
-	for end := int64(0); ; {
+	for end := from; ; {
 		begin, err := src.Seek(end, unix.SEEK_DATA)
-		if errors.Is(err, unix.ENXIO) { // no more data
+		if errors.Is(err, unix.ENXIO) || err == nil && begin >= from+size { // no more data
 			return dst.Close()
 		}
 		if err != nil {
@@ -48,10 +57,11 @@ func copySparse(to string, at int64, from string) error {
 		if end, err = src.Seek(begin, unix.SEEK_HOLE); err != nil {
 			return err
 		}
+		end = min(end, from+size)
 		if _, err := src.Seek(begin, io.SeekStart); err != nil {
 			return err
 		}
-		if _, err := dst.Seek(at+begin, io.SeekStart); err != nil {
+		if _, err := dst.Seek(at+begin-from, io.SeekStart); err != nil {
 			return err
 		}
 		// Both are files: the kernel copies.

@@ -19,6 +19,11 @@ const alephFile = ".nestos-aleph-version.json"
 // from image to image.
 const kargsMark = "nosa.kernel-arguments"
 
+// whileDeploying are options of the root's repository for as long as it is filled:
+// what is in it are links to files that are there, and room for images is looked
+// for apart.
+var whileDeploying = [][2]string{{"core.fsync", "false"}, {"core.min-free-space-percent", "0"}}
+
 // deploy makes the physical root, with its /boot moved out of it.
 func (s *Sysroot) deploy(ctx context.Context) error {
 	s.Path = filepath.Join(s.Scratch, "sysroot")
@@ -37,8 +42,10 @@ func (s *Sysroot) deploy(ctx context.Context) error {
 	if err := ostree("admin", "init-fs", "--modern", s.Path); err != nil {
 		return fmt.Errorf("initialising the root: %w", err)
 	}
-	if err := ostree("config", "--repo="+repo, "set", "core.fsync", "false"); err != nil {
-		return fmt.Errorf("configuring the root: %w", err)
+	for _, option := range whileDeploying {
+		if err := ostree("config", "--repo="+repo, "set", option[0], option[1]); err != nil {
+			return fmt.Errorf("configuring the root: %w", err)
+		}
 	}
 	if err := ostree("admin", "os-init", "--sysroot="+s.Path, s.Stateroot); err != nil {
 		return fmt.Errorf("initialising stateroot %s: %w", s.Stateroot, err)
