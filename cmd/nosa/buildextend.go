@@ -79,6 +79,7 @@ func extendCommand(app *app, o *buildextend.Options, cmd *cobra.Command) *cobra.
 	cmd.Flags().BoolVar(&o.Force, "force", false, "make them anew")
 	if len(o.Kinds) == 0 || o.Kinds[0] == image.Live {
 		cmd.Flags().BoolVar(&o.Fast, "fast", false, "live images: larger, and made in less time")
+		cmd.Flags().BoolVar(&o.Fixture, "fixture", false, "live images: short texts in place of what is large, for tests of installers")
 	}
 	return cmd
 }

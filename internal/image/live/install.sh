@@ -76,18 +76,49 @@ payload "$kind.info" >"$work/info"
 read -r want size _ build <"$work/info" || die "no $kind image is on board, which $device with sectors of $sectors bytes needs"
 [ "$(blockdev --getsize64 "$device")" -ge "$size" ] || die "$device is smaller than the image of $size bytes"
 
+# An image that differs little from metal is on board as a delta of it: DELTA is
+# the digest of what stands at its places, then their block and number of blocks.
+payload "$kind.delta" >"$work/delta"
+whole=$kind
+if [ -s "$work/delta" ]; then
+    whole=metal
+    payload metal.info >"$work/whole"
+    read -r want _ <"$work/whole"
+fi
+
+# What is unpacked goes by sha256sum, which reads $work/sum, too.
+mkfifo "$work/sum"
+watch() { sha256sum <"$work/sum" >"$work/got" & }
+unpack() { payload "$1" | zstd -dcq | tee "$work/sum"; }
+verify() {
+    wait
+    read -r got _ <"$work/got"
+    [ "$got" = "$1" ] || die "the image on board is damaged: sha256 $got instead of $1; $device holds nothing to boot"
+}
+
 say "writing $((size >> 20)) MiB of build $build to $device"
 wipefs --all --quiet "$device"
+watch
 # The first MiB, which makes the disk one to boot from, waits here.
-mkfifo "$work/sum"
-sha256sum <"$work/sum" >"$work/got" &
-payload "$kind.raw.zst" | zstd -dcq | tee "$work/sum" | {
+unpack "$whole.raw.zst" | {
     dd of="$work/head" bs=64K count=16 iflag=fullblock status=none
     dd of="$device" bs=1M seek=1 iflag=fullblock conv=fsync status=none
 }
-wait $!
-read -r got _ <"$work/got"
-[ "$got" = "$want" ] || die "the image on board is damaged: sha256 $got instead of $want; $device holds nothing to boot"
+verify "$want"
+if [ -s "$work/delta" ]; then
+    watch
+    unpack "$kind.delta.zst" | {
+        read -r _
+        while read -r at count; do
+            to=$device
+            [ "$at" -ge 16 ] || to=$work/head
+            dd of="$to" bs=64K count="$count" seek="$at" iflag=fullblock conv=notrunc status=none <&3
+        done
+    } 3<&0 <"$work/delta"
+    read -r want <"$work/delta"
+    verify "$want"
+    sync "$device"
+fi
 dd if="$work/head" of="$device" bs=1M conv=fsync,notrunc status=none
 udevadm settle
 blockdev --rereadpt "$device"

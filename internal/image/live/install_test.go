@@ -5,9 +5,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -31,14 +31,9 @@ func newInstallation(t *testing.T, size int64, sector string) *installation {
 	testkit.NeedRoot(t)
 	testkit.NeedTool(t, "losetup", "zstd", "wipefs", "blockdev", "udevadm", "cpio")
 	i := &installation{t: t, board: t.TempDir(), backing: filepath.Join(t.TempDir(), "disk")}
-	i.image = make([]byte, 4<<20)
-	random := rand.NewChaCha8([32]byte{})
-	_, err := random.Read(i.image)
-	require.NoError(t, err)
-	raw := filepath.Join(t.TempDir(), "raw")
-	require.NoError(t, os.WriteFile(raw, i.image, 0o600))
-	host(t, "zstd", "-q", "-o", filepath.Join(i.board, "metal.raw.zst"), raw)
-	i.info(fmt.Sprintf("%x", sha256.Sum256(i.image)))
+	i.image = metal()
+	i.pack("metal.raw.zst", i.image)
+	i.info("metal", digest(i.image), 512)
 	require.NoError(t, os.WriteFile(i.backing, bytes.Repeat([]byte("old"), int(size)/3+1)[:size], 0o600))
 	i.disk = host(t, "losetup", "--find", "--show", "--partscan", "--sector-size", sector, i.backing)
 	t.Cleanup(func() {
@@ -48,10 +43,42 @@ func newInstallation(t *testing.T, size int64, sector string) *installation {
 	return i
 }
 
-func (i *installation) info(sum string) {
+func digest(content []byte) string { return fmt.Sprintf("%x", sha256.Sum256(content)) }
+
+// pack puts compressed content on board.
+func (i *installation) pack(name string, content []byte) {
 	i.t.Helper()
-	text := fmt.Sprintf("%s %d 512 1.0\n", sum, len(i.image))
-	require.NoError(i.t, os.WriteFile(filepath.Join(i.board, "metal.info"), []byte(text), 0o600))
+	raw := filepath.Join(i.t.TempDir(), "raw")
+	require.NoError(i.t, os.WriteFile(raw, content, 0o600))
+	host(i.t, "zstd", "-q", "-f", "-o", filepath.Join(i.board, name), raw)
+}
+
+func (i *installation) put(name, text string) {
+	i.t.Helper()
+	require.NoError(i.t, os.WriteFile(filepath.Join(i.board, name), []byte(text), 0o600))
+}
+
+func (i *installation) info(kind, sum string, sector int) {
+	i.t.Helper()
+	i.put(kind+".info", fmt.Sprintf("%s %d %d 1.0\n", sum, len(i.image), sector))
+}
+
+// delta puts an image on board that differs from metal in the blocks, and
+// returns it.
+func (i *installation) delta(places ...[2]int) []byte {
+	i.t.Helper()
+	const block = 64 << 10
+	image, content, list := slices.Clone(i.image), []byte{}, ""
+	for _, place := range places {
+		changed := image[place[0]*block:][:place[1]*block]
+		slices.Reverse(changed)
+		content = append(content, changed...)
+		list += fmt.Sprintln(place[0], place[1])
+	}
+	i.info("metal4k", digest(image), 4096)
+	i.put("metal4k.delta", digest(content)+"\n"+list)
+	i.pack("metal4k.delta.zst", content)
+	return image
 }
 
 // run runs the installer with the arguments on the kernel command line.
@@ -71,7 +98,7 @@ func TestInstallerWritesTheWholeImage(t *testing.T) {
 	for name, arrange := range map[string]func(*installation){
 		"from files": func(*installation) {},
 		"from rootfs.img": func(i *installation) {
-			host(i.t, "sh", "-c", `cd "$1" && mkdir nestos-installer && mv metal.* nestos-installer &&
+			host(i.t, "sh", "-c", `cd "$1" && mkdir nestos-installer && mv metal* nestos-installer &&
 				find nestos-installer | cpio --quiet -o -H newc >rootfs.img && rm -r nestos-installer`, "sh", i.board)
 		},
 	} {
@@ -88,11 +115,38 @@ func TestInstallerWritesTheWholeImage(t *testing.T) {
 
 func TestInstallerLeavesNothingToBootFromADamagedImage(t *testing.T) {
 	i := newInstallation(t, 6<<20, "512")
-	i.info(strings.Repeat("00", 32))
+	i.info("metal", strings.Repeat("00", 32), 512)
 	said, err := i.run("nestos.inst.install_dev=" + i.disk)
 	require.Error(t, err)
 	require.Contains(t, said, "the image on board is damaged")
 	require.NotEqual(t, string(i.image[:1<<20]), read(t, i.backing)[:1<<20])
+}
+
+func TestInstallerMakesAnImageOfMetalAndADelta(t *testing.T) {
+	i := newInstallation(t, 6<<20, "4096")
+	image := i.delta([2]int{0, 1}, [2]int{14, 2}, [2]int{16, 3}, [2]int{40, 1}, [2]int{63, 1})
+	said, err := i.run("nestos.inst.install_dev=" + i.disk)
+	require.NoError(t, err, said)
+	require.True(t, read(t, i.backing)[:len(image)] == string(image))
+}
+
+func TestInstallerLeavesNothingToBootFromADamagedDelta(t *testing.T) {
+	for name, damage := range map[string]func(*installation){
+		"in its content": func(i *installation) { i.pack("metal4k.delta.zst", make([]byte, 2*64<<10)) },
+		"too short":      func(i *installation) { i.pack("metal4k.delta.zst", i.image[:64<<10]) },
+		"in its base":    func(i *installation) { i.pack("metal.raw.zst", make([]byte, 4<<20)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			i := newInstallation(t, 6<<20, "4096")
+			image := i.delta([2]int{0, 1}, [2]int{40, 1})
+			damage(i)
+			said, err := i.run("nestos.inst.install_dev=" + i.disk)
+			require.Error(t, err)
+			require.Contains(t, said, "the image on board is damaged")
+			require.NotEqual(t, string(image[:1<<20]), read(t, i.backing)[:1<<20])
+			require.NotEqual(t, string(i.image[:1<<20]), read(t, i.backing)[:1<<20])
+		})
+	}
 }
 
 func TestInstallerRefuses(t *testing.T) {

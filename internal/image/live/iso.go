@@ -65,6 +65,13 @@ func (b *builder) copyIsolinux() (isolinux, error) {
 	if err != nil {
 		return isolinux{}, err
 	}
+	if b.Fixture {
+		path := filepath.Join(b.tree, "isolinux/isolinux.bin")
+		if err := errors.Join(copyFile(path, loader.loader), fixtureOf(path)); err != nil {
+			return isolinux{}, fmt.Errorf("%s: %w", loader.loader, err)
+		}
+		return loader, nil
+	}
 	files := []string{loader.loader}
 	for _, module := range []string{"ldlinux.c32", "libcom32.c32", "libutil.c32", "vesamenu.c32"} {
 		files = append(files, filepath.Join(loader.modules, module))

@@ -1,7 +1,6 @@
 package live_test
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -163,14 +162,20 @@ func payloadsOnBoard(t *testing.T, r *request) {
 	rootfs := r.path(live.Rootfs)
 	require.Equal(t, []string{
 		"root.squashfs", "etc", "etc/nestos-live-rootfs", "nestos-installer",
-		"nestos-installer/metal.raw.zst", "nestos-installer/metal.info",
-		"nestos-installer/metal4k.raw.zst", "nestos-installer/metal4k.info",
+		"nestos-installer/metal.info", "nestos-installer/metal.raw.zst",
+		"nestos-installer/metal4k.info", "nestos-installer/metal4k.delta", "nestos-installer/metal4k.delta.zst",
 	}, members(t, rootfs))
 	cat := func(name, filter string) string {
-		return host(t, "sh", "-c", `cpio --quiet -i --to-stdout "$2" <"$1" | `+filter, "sh", rootfs, name)
+		file := filepath.Join(t.TempDir(), "member")
+		host(t, "sh", "-c", `cpio --quiet -i --to-stdout "$2" <"$1" | `+filter+` >"$3"`, "sh", rootfs, name, file)
+		return read(t, file)
 	}
-	require.Equal(t, "24.03-LTS.20250114.0", cat("etc/nestos-live-rootfs", "cat"))
-	require.Equal(t, "sum-metal4k 1048576 4096 24.03-LTS.20250114.0", cat("nestos-installer/metal4k.info", "cat"))
-	require.Equal(t, "image metal4k", cat("nestos-installer/metal4k.raw.zst", "zstd -dc"))
-	require.True(t, bytes.HasPrefix([]byte(cat("nestos-installer/metal.info", "cat")), []byte("sum-metal 1048576 512 ")))
+	require.Equal(t, "24.03-LTS.20250114.0\n", cat("etc/nestos-live-rootfs", "cat"))
+	require.Equal(t, "sum-metal 4194304 512 24.03-LTS.20250114.0\n", cat("nestos-installer/metal.info", "cat"))
+	require.Equal(t, "sum-metal4k 4194304 4096 24.03-LTS.20250114.0\n", cat("nestos-installer/metal4k.info", "cat"))
+	require.True(t, cat("nestos-installer/metal.raw.zst", "zstd -dc") == string(metal()))
+	const block = 64 << 10
+	changed := append(metal4k()[:block:block], metal4k()[2<<20:2<<20+block]...)
+	require.True(t, cat("nestos-installer/metal4k.delta.zst", "zstd -dc") == string(changed))
+	require.Equal(t, fmt.Sprintf("%x\n0 1\n32 1\n", sha256.Sum256(changed)), cat("nestos-installer/metal4k.delta", "cat"))
 }

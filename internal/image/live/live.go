@@ -26,6 +26,7 @@ import (
 // Input says what to make and from what.
 type Input struct {
 	Sysroot *disk.Sysroot // of the build, with a plan for the metal image
+	Done    func()        // told when the sysroot is not needed any more; may be nil
 	// Payloads waits for the images that the installer writes, the metal image
 	// first. It is called once, beside other work.
 	Payloads func(context.Context) ([]Payload, error)
@@ -34,12 +35,18 @@ type Input struct {
 	ConfigDir string
 	// Fast trades size for time: for tests, not for release.
 	Fast bool
+	// Fixture puts short texts in the place of all that is large, for tests of
+	// installers. No payload is asked for.
+	Fixture bool
 
 	// Scratch is a directory for intermediate files, made if missing. It needs
 	// room for twice the compressed system and the compressed payloads.
 	Scratch string
 	// OutputDir receives the artifacts, under their final names.
 	OutputDir string
+	// Made is told of each artifact when it is whole, of several at a time; what it
+	// returns ends the work. It may be nil.
+	Made func(artifact, path string) error
 }
 
 // Artifacts are the files that were made, by their keys in the metadata.
@@ -118,6 +125,9 @@ func Write(ctx context.Context, r tool.Runner, log *progress.Log, in Input) (Art
 	if err := b.pieces(ctx, log); err != nil {
 		return nil, err
 	}
+	if in.Done != nil {
+		in.Done()
+	}
 	step := log.Step("writing the ISO")
 	defer step.Stop()
 	made, err := b.artifacts(ctx)
@@ -136,6 +146,9 @@ func (b *builder) pieces(ctx context.Context, log *progress.Log) error {
 	}
 	if err := b.copyConfig(vendor); err != nil {
 		return err
+	}
+	if b.Fixture {
+		return b.fixtures()
 	}
 	step := log.Step("compressing the root of the live system")
 	defer step.Stop()
@@ -176,7 +189,7 @@ const (
 	rootfsPath    = "images/pxeboot/rootfs.img"
 )
 
-// artifacts makes the ISO and takes the pieces that serve PXE out of its tree.
+// artifacts makes the ISO, and names the pieces in its tree that serve PXE.
 func (b *builder) artifacts(ctx context.Context) (Artifacts, error) {
 	made := Artifacts{}
 	for artifact, pattern := range map[string]string{
@@ -185,12 +198,30 @@ func (b *builder) artifacts(ctx context.Context) (Artifacts, error) {
 	} {
 		made[artifact] = filepath.Join(b.OutputDir, fmt.Sprintf(pattern, b.Sysroot.Stateroot, b.Sysroot.BuildID, b.Sysroot.Arch))
 	}
-	if err := b.makeISO(ctx, made[ISO]); err != nil {
+	group, each := errgroup.WithContext(ctx)
+	for artifact, path := range map[string]string{Kernel: kernelPath, Initramfs: initramfsPath, Rootfs: rootfsPath} {
+		group.Go(func() error {
+			if err := os.Link(filepath.Join(b.tree, path), made[artifact]); err != nil {
+				return err
+			}
+			return b.made(artifact, made)
+		})
+	}
+	group.Go(func() error {
+		if err := b.makeISO(each, made[ISO]); err != nil {
+			return err
+		}
+		return b.made(ISO, made)
+	})
+	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	return made, errors.Join(
-		os.Rename(filepath.Join(b.tree, kernelPath), made[Kernel]),
-		os.Rename(filepath.Join(b.tree, initramfsPath), made[Initramfs]),
-		os.Rename(filepath.Join(b.tree, rootfsPath), made[Rootfs]),
-	)
+	return made, os.RemoveAll(b.tree)
+}
+
+func (b *builder) made(artifact string, all Artifacts) error {
+	if b.Made == nil {
+		return nil
+	}
+	return b.Made(artifact, all[artifact])
 }

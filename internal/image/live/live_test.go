@@ -3,8 +3,10 @@ package live_test
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -92,14 +94,31 @@ func newRequest(t *testing.T, repo, checksum string) *request {
 	return r
 }
 
-// payloads are two small files that stand for images: live does not look inside.
+// metal and metal4k stand for images, of which the second differs in two blocks
+// from the first: live does not look inside.
+func metal() []byte {
+	image := make([]byte, 4<<20)
+	random := rand.NewChaCha8([32]byte{})
+	_, _ = random.Read(image) // never fails
+	return image
+}
+
+func metal4k() []byte {
+	image := metal()
+	copy(image[8:], "another table")
+	copy(image[2<<20:], "another loader")
+	return image
+}
+
+// payloads are the images in files.
 func (r *request) payloads(t *testing.T) []live.Payload {
 	var all []live.Payload
-	for _, kind := range []image.Kind{image.Metal, image.Metal4k} {
+	for kind, content := range map[image.Kind][]byte{image.Metal: metal(), image.Metal4k: metal4k()} {
 		path := filepath.Join(t.TempDir(), string(kind))
-		require.NoError(t, os.WriteFile(path, []byte("image "+string(kind)), 0o644))
-		all = append(all, live.Payload{Kind: kind, Path: path, SHA256: "sum-" + string(kind), Size: 1 << 20})
+		require.NoError(t, os.WriteFile(path, content, 0o644))
+		all = append(all, live.Payload{Kind: kind, Path: path, SHA256: "sum-" + string(kind), Size: int64(len(content))})
 	}
+	slices.SortFunc(all, func(a, b live.Payload) int { return strings.Compare(string(a.Kind), string(b.Kind)) })
 	return all
 }
 

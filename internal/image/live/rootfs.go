@@ -33,14 +33,7 @@ func writeRootfs(path, squashfs, buildID string, payloads []packed) (string, err
 		return "", err
 	}
 	for _, p := range payloads {
-		name := payloadDir + "/" + string(p.Kind)
-		if err := archive.addFile(name+".raw.zst", p.file); err != nil {
-			return "", err
-		}
-		if err := archive.file(name+".info", p.info()); err != nil {
-			return "", err
-		}
-		if err := os.Remove(p.file); err != nil {
+		if err := archive.addPayload(p); err != nil {
 			return "", err
 		}
 	}
@@ -55,6 +48,26 @@ func writeRootfs(path, squashfs, buildID string, payloads []packed) (string, err
 		return "", fmt.Errorf("the squashfs does not begin at byte %d", squashfsOffset)
 	}
 	return hash.list(), out.Close()
+}
+
+// addPayload adds what the installer reads of a payload: KIND.info, and KIND.raw.zst
+// with the image or KIND.delta.zst with the content of the delta KIND.delta.
+func (a *archive) addPayload(p packed) error {
+	name := payloadDir + "/" + string(p.Kind)
+	if err := a.file(name+".info", p.info()); err != nil {
+		return err
+	}
+	content := name + ".raw.zst"
+	if p.delta != "" {
+		content = name + ".delta.zst"
+		if err := a.file(name+".delta", p.delta); err != nil {
+			return err
+		}
+	}
+	if err := a.addFile(content, p.file); err != nil {
+		return err
+	}
+	return os.Remove(p.file)
 }
 
 // addFile adds what a file holds. A member of an initrd has at most 4 GiB.

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/nestos/nosa-actions/internal/image"
@@ -132,16 +133,23 @@ func (b *builder) makeSquashfs(ctx context.Context, path string) error {
 	if err := os.Mkdir(mounts, 0o700); err != nil {
 		return err
 	}
-	compressor := b.Sysroot.Config.SquashfsCompression
-	if b.Fast {
-		compressor = "lz4"
-	}
-	_, err := b.run.Run(ctx, tool.Cmd{Name: "unshare", Namespaces: true, Args: []string{
-		"--mount", "--propagation", "private", "sh", "-c", squashScript, "sh",
-		b.Sysroot.Path, layer, mounts, path, "-comp", compressor,
-	}})
+	_, err := b.run.Run(ctx, tool.Cmd{Name: "unshare", Namespaces: true, Args: append([]string{
+		"--mount", "--propagation", "private", "sh", "-c", squashScript, "sh", b.Sysroot.Path, layer, mounts, path,
+	}, b.compression()...)})
 	if err != nil {
 		return err
 	}
 	return os.RemoveAll(layer)
+}
+
+// compression is how the root is compressed, as options of mksquashfs.
+func (b *builder) compression() []string {
+	conf := b.Sysroot.Config
+	switch {
+	case b.Fast:
+		return []string{"-comp", "lz4"}
+	case conf.SquashfsLevel == 0:
+		return []string{"-comp", conf.SquashfsCompression}
+	}
+	return []string{"-comp", conf.SquashfsCompression, "-Xcompression-level", strconv.Itoa(conf.SquashfsLevel)}
 }

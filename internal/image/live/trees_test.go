@@ -83,6 +83,35 @@ func TestTreeWithAnInstallerKeepsIt(t *testing.T) {
 	require.NotContains(t, list, "nestos-install.service")
 }
 
+func TestFixtureHasEveryFileAndNothingLarge(t *testing.T) {
+	r := small(t)
+	r.input.Fixture, r.input.Payloads = true, nil
+	made(t, r)
+
+	iso := r.path(live.ISO)
+	info, err := os.Stat(iso)
+	require.NoError(t, err)
+	require.Less(t, info.Size(), int64(4<<20))
+	require.Contains(t, host(t, "isoinfo", "-d", "-i", iso), "Volume id: "+volumeID)
+	boot := host(t, "xorriso", "-indev", iso, "-report_el_torito", "plain")
+	require.Contains(t, boot, "El Torito img path :   1  /isolinux/isolinux.bin")
+	require.Contains(t, boot, "El Torito img path :   2  /images/efiboot.img")
+	dir := contents(t, iso)
+	for name, text := range map[string]string{
+		"images/efiboot.img": "efiboot.img\n", "images/pxeboot/vmlinuz": "the kernel\n",
+		"images/pxeboot/initrd.img": "initrd data\n", "images/pxeboot/rootfs.img": "rootfs data\n",
+	} {
+		require.Equal(t, text, read(t, dir, name))
+	}
+	require.Equal(t, "rootfs data\n", read(t, r.path(live.Rootfs)))
+	require.Equal(t, "\xfb\xc0\x78\x70", read(t, dir, "isolinux/isolinux.bin")[64:68])
+	require.Len(t, read(t, dir, "images/ignition.img"), 262144)
+	kargs := read(t, dir, "nestos/kargs.json")
+	require.Contains(t, kargs, strings.Join(wantArgs, " "))
+	require.Contains(t, read(t, dir, "nestos/features.json"), "installer-config")
+	require.NoFileExists(t, filepath.Join(dir, "isolinux/ldlinux.c32"))
+}
+
 func TestBuildWhoseNameCannotBeALabelIsRefused(t *testing.T) {
 	r := small(t)
 	r.source.BuildID = "1 0"

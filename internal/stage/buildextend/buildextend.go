@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/nestos/nosa-actions/internal/atomicfile"
 	"github.com/nestos/nosa-actions/internal/image"
@@ -21,6 +24,8 @@ type Options struct {
 	Kinds []image.Kind
 	Force bool // make them anew even if the build has them
 	Fast  bool // live images: larger, and made in less time
+
+	Fixture bool // live images that do not boot, for tests of installers
 }
 
 // Result says where an image is; for live images, where the ISO is.
@@ -92,6 +97,7 @@ func Run(ctx context.Context, r tool.Runner, log *progress.Log, dir *workdir.Dir
 type job struct {
 	kind    image.Kind
 	meta    *workdir.Meta
+	tmp     string // directory of its own
 	release func()
 	result  *Result
 	done    chan struct{} // closed when the image is in the build
@@ -105,15 +111,25 @@ func artifact(kind image.Kind) string {
 	return string(kind)
 }
 
-// begin claims an image and looks whether it is there already.
+// begin claims an image and looks whether it is there already. A run that was
+// killed may have left its work, even after the image was finished: it goes.
 func (s *session) begin(kind image.Kind, result *Result) (*job, error) {
 	release, err := s.build.Claim(string(kind))
 	if err != nil {
 		return nil, err
 	}
-	meta, err := s.build.ArtifactMeta(string(kind))
+	tmp, err := s.dir.BeginBuild(string(kind))
 	if err != nil {
 		release()
+		return nil, err
+	}
+	end := func() {
+		os.RemoveAll(tmp)
+		release()
+	}
+	meta, err := s.build.ArtifactMeta(string(kind))
+	if err != nil {
+		end()
 		return nil, err
 	}
 	result.Kind = kind
@@ -121,7 +137,7 @@ func (s *session) begin(kind image.Kind, result *Result) (*job, error) {
 		s.log.Notef("%s image of build %s exists: %s", kind, s.build.ID, made.Path)
 		result.Path, result.Image = s.build.Path(made.Path), made
 	}
-	return &job{kind: kind, meta: meta, release: release, result: result, done: make(chan struct{})}, nil
+	return &job{kind: kind, meta: meta, tmp: tmp, release: end, result: result, done: make(chan struct{})}, nil
 }
 
 // finish moves an image into the build and enters it there.
@@ -142,14 +158,36 @@ func (s *session) finish(job *job, output string) error {
 
 // publish moves a file into the build.
 func (s *session) publish(output string) (workdir.Image, error) {
-	record, err := workdir.DescribeImage(output)
+	record, err := s.describe(output)
 	if err != nil {
 		return record, err
 	}
-	if err := os.Chmod(output, 0o444); err != nil {
-		return record, err
+	return record, s.move(output)
+}
+
+// describe reads a finished file for its checksum, while it goes to the disk.
+func (s *session) describe(output string) (record workdir.Image, err error) {
+	var group errgroup.Group
+	if !s.dir.Transient() {
+		group.Go(func() error { return atomicfile.Flush(output) })
 	}
-	return record, atomicfile.Move(output, s.build.Path(record.Path))
+	group.Go(func() (err error) {
+		record, err = workdir.DescribeImage(output)
+		return err
+	})
+	return record, group.Wait()
+}
+
+// move puts a finished file into the build, where nobody changes it.
+func (s *session) move(output string) error {
+	if err := os.Chmod(output, 0o444); err != nil {
+		return err
+	}
+	place := s.build.Path(filepath.Base(output))
+	if s.dir.Transient() {
+		return os.Rename(output, place)
+	}
+	return atomicfile.Move(output, place)
 }
 
 // enter puts what a job made into the build's metadata; main is the image that

@@ -1,16 +1,11 @@
 package buildextend_test
 
 import (
-	"context"
-	"errors"
-	"io"
+	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -18,7 +13,6 @@ import (
 	"github.com/nestos/nosa-actions/internal/image"
 	"github.com/nestos/nosa-actions/internal/image/imagetest"
 	"github.com/nestos/nosa-actions/internal/imageconf"
-	"github.com/nestos/nosa-actions/internal/progress"
 	"github.com/nestos/nosa-actions/internal/stage/buildextend"
 	"github.com/nestos/nosa-actions/internal/testkit"
 	"github.com/nestos/nosa-actions/internal/tool"
@@ -138,12 +132,72 @@ func TestLiveTakesTheImagesOfTheBuild(t *testing.T) {
 	p.image("live-kernel")
 	members := imagetest.Host(t, "sh", "-c", `cpio --quiet -t <"$1"`, "sh", p.build.Path("mini-1.0-live-rootfs.x86_64.img"))
 	require.Contains(t, members, "nestos-installer/metal.raw.zst")
-	require.Contains(t, members, "nestos-installer/metal4k.raw.zst")
+	require.Contains(t, members, "nestos-installer/metal4k.delta.zst")
 	_, _, err = p.build.Finalize(false)
 	require.NoError(t, err)
 	meta, err := p.build.Meta()
 	require.NoError(t, err)
 	require.Len(t, meta.Images, 6)
+}
+
+// What one call for several images records is what calls for each of them do, each
+// in a file of its own until they are merged.
+func TestOneCallRecordsAsSeveralDo(t *testing.T) {
+	kinds := []image.Kind{image.Metal, image.Metal4k, image.QEMU, image.OpenStack, image.Live}
+	together, apart := newPlace(t, true), newPlace(t, true)
+	results, err := together.extend(kinds...)
+	require.NoError(t, err)
+	for i, kind := range kinds {
+		_, err := apart.extend(kind)
+		require.NoError(t, err)
+		require.Equal(t, kind, results[i].Kind)
+		require.True(t, results[i].Made)
+	}
+	together.clean()
+	require.Equal(t, apart.records(), together.records())
+	for _, kind := range kinds {
+		require.Contains(t, together.records(), "meta."+string(kind)+".json")
+	}
+	for _, name := range []string{"metal", "metal4k", "qemu", "openstack", "live-iso", "live-kernel", "live-initramfs", "live-rootfs"} {
+		together.image(name)
+	}
+}
+
+// records are the build's metadata files, but for what differs from run to run.
+func (p *place) records() map[string]any {
+	p.t.Helper()
+	files, err := filepath.Glob(p.build.Path("meta*.json"))
+	require.NoError(p.t, err)
+	all := map[string]any{}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(p.t, err)
+		var object map[string]any
+		require.NoError(p.t, json.Unmarshal(text, &object))
+		delete(object, "coreos-assembler.meta-stamp")
+		delete(object, "ostree-commit")
+		images, _ := object["images"].(map[string]any)
+		for _, each := range images {
+			image := each.(map[string]any)
+			require.Len(p.t, image["sha256"], 64)
+			image["sha256"] = "differs"
+			if _, sized := image["size"]; sized {
+				image["size"] = "differs"
+			}
+		}
+		all[filepath.Base(file)] = object
+	}
+	return all
+}
+
+func TestAFixtureNeedsNoMetalImage(t *testing.T) {
+	p := newPlace(t, false)
+	_, err := buildextend.Run(t.Context(), tool.Host{}, nil, p.dir, buildextend.Options{Kinds: []image.Kind{image.Live}, Fixture: true})
+	require.NoError(t, err)
+	p.clean()
+	text, err := os.ReadFile(p.build.Path("mini-1.0-live-rootfs.x86_64.img"))
+	require.NoError(t, err)
+	require.Equal(t, "rootfs data\n", string(text))
 }
 
 func TestImagesThatAreFinishedStay(t *testing.T) {
@@ -171,54 +225,4 @@ func TestOnlyOneProcessMakesAnImage(t *testing.T) {
 	_, err = p.extend(image.Metal, image.Live)
 	require.ErrorContains(t, err, "another process is building it")
 	require.ErrorContains(t, err, "live of build 1.0")
-}
-
-const childEnv = "NOSA_TEST_EXTEND"
-
-// A process that is killed while it packs the root takes its mounts along, and
-// the next one succeeds.
-func TestKilledRunLeavesNoMounts(t *testing.T) {
-	p := newPlace(t, false)
-	self, err := os.Executable()
-	require.NoError(t, err)
-	child := exec.CommandContext(t.Context(), self, "-test.run=TestChild")
-	child.Env = append(os.Environ(), childEnv+"="+p.dir.Path)
-	said, err := child.StderrPipe()
-	require.NoError(t, err)
-	require.NoError(t, child.Start())
-	waitFor(t, said, "compressing the root")
-	time.Sleep(50 * time.Millisecond)
-	require.NoError(t, child.Process.Signal(syscall.SIGKILL))
-	require.Error(t, child.Wait())
-
-	p.noMounts()
-	_, err = p.extend(image.Metal, image.Live)
-	require.NoError(t, err)
-	p.clean()
-}
-
-func TestChild(t *testing.T) {
-	root := os.Getenv(childEnv)
-	if root == "" {
-		t.Skip("is started by TestKilledRunLeavesNoMounts")
-	}
-	dir, err := workdir.Open(root, arch.X86_64)
-	require.NoError(t, err)
-	_, err = buildextend.Run(context.Background(), tool.Host{}, progress.New(os.Stderr), dir,
-		buildextend.Options{Kinds: []image.Kind{image.Metal, image.Live}})
-	require.NoError(t, err)
-}
-
-func waitFor(t *testing.T, r io.Reader, text string) {
-	t.Helper()
-	var all strings.Builder
-	buf := make([]byte, 256)
-	for !strings.Contains(all.String(), text) {
-		n, err := r.Read(buf)
-		all.Write(buf[:n])
-		if errors.Is(err, io.EOF) {
-			t.Fatalf("%q was not said: %s", text, all.String())
-		}
-		require.NoError(t, err)
-	}
 }

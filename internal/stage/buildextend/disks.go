@@ -2,11 +2,10 @@ package buildextend
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -39,37 +38,37 @@ func (s *session) deploy(ctx context.Context, disks []*job, live *job) error {
 	if len(all) == 0 {
 		return nil
 	}
-	tmp, err := s.dir.BeginBuild(string(all[0].kind))
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(tmp)
 	source, err := s.source(ctx, all[0].meta)
 	if err != nil {
 		return err
 	}
-	source.Scratch = filepath.Join(tmp, "scratch")
+	source.Scratch = filepath.Join(all[0].tmp, "scratch")
 	sysroot, err := disk.Deploy(ctx, s.run, s.log, source, kinds...)
 	if err != nil {
 		return fmt.Errorf("make images (%s): %w", kinds, err)
 	}
 	group, each := errgroup.WithContext(ctx)
+	var using sync.WaitGroup
+	using.Add(len(all))
 	for _, job := range disks {
-		group.Go(func() error { return s.disk(each, job, sysroot, tmp) })
+		group.Go(func() error {
+			output := filepath.Join(job.tmp, s.fileName(job))
+			err := sysroot.Write(each, s.log, job.kind, output)
+			using.Done()
+			if err != nil {
+				return fmt.Errorf("make the %s image: %w", job.kind, err)
+			}
+			return s.finish(job, output)
+		})
 	}
 	if live != nil {
-		group.Go(func() error { return s.live(each, live, sysroot, payloads, tmp) })
+		group.Go(func() error { return s.live(each, live, sysroot, payloads, using.Done) })
 	}
-	return errors.Join(group.Wait(), sysroot.Close())
-}
-
-// disk makes one image of the deployment.
-func (s *session) disk(ctx context.Context, job *job, sysroot *disk.Sysroot, tmp string) error {
-	output := filepath.Join(tmp, s.fileName(job))
-	if err := sysroot.Write(ctx, s.log, job.kind, output); err != nil {
-		return fmt.Errorf("make the %s image: %w", job.kind, err)
-	}
-	return s.finish(job, output)
+	group.Go(func() error { // beside the checksums
+		using.Wait()
+		return sysroot.Close()
+	})
+	return group.Wait()
 }
 
 // source is what all images of the build are made from.
@@ -103,14 +102,9 @@ func (s *session) derive(ctx context.Context, job *job) error {
 		return fmt.Errorf("the %s image is derived from the uncompressed qemu image, which build %s does not have; "+
 			"run nosa buildextend-qemu, or nosa uncompress", job.kind, s.build.ID)
 	}
-	tmp, err := s.dir.BeginBuild(string(job.kind))
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(tmp)
-	output := filepath.Join(tmp, s.fileName(job))
+	output := filepath.Join(job.tmp, s.fileName(job))
 	err = disk.Derive(ctx, s.run, s.log, disk.Derivation{
-		Source: s.build.Path(qemu.Path), Kind: job.kind, Scratch: filepath.Join(tmp, "scratch"), Output: output,
+		Source: s.build.Path(qemu.Path), Kind: job.kind, Scratch: filepath.Join(job.tmp, "scratch"), Output: output,
 	})
 	if err != nil {
 		return fmt.Errorf("make the %s image: %w", job.kind, err)

@@ -6,8 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-
-	"golang.org/x/sync/errgroup"
+	"sync"
 
 	"github.com/nestos/nosa-actions/internal/image"
 	"github.com/nestos/nosa-actions/internal/image/disk"
@@ -24,6 +23,9 @@ type payloads []func(context.Context) (live.Payload, error)
 func (s *session) payloads(disks []*job) (payloads, error) {
 	if err := live.Check(s.liveConfig(), s.dir.Arch); err != nil {
 		return nil, err
+	}
+	if s.opt.Fixture {
+		return nil, nil
 	}
 	var all payloads
 	for _, kind := range []image.Kind{image.Metal, image.Metal4k} {
@@ -88,37 +90,33 @@ func (p payloads) wait(ctx context.Context) ([]live.Payload, error) {
 
 func (s *session) liveConfig() string { return filepath.Join(s.dir.Config(), "live") }
 
-// live makes the live artifacts, which enter the build together.
-func (s *session) live(ctx context.Context, job *job, sysroot *disk.Sysroot, p payloads, tmp string) error {
+// live makes the live artifacts, which enter the build together. It calls done once
+// it needs the deployment no more.
+func (s *session) live(ctx context.Context, job *job, sysroot *disk.Sysroot, p payloads, done func()) error {
+	done = sync.OnceFunc(done)
+	defer done()
+	var mutex sync.Mutex
+	records := map[string]workdir.Image{}
 	made, err := live.Write(ctx, s.run, s.log, live.Input{
-		Sysroot: sysroot, Payloads: p.wait, ConfigDir: s.liveConfig(), Fast: s.opt.Fast,
-		Scratch: filepath.Join(tmp, "live"), OutputDir: tmp,
+		Sysroot: sysroot, Done: done, Payloads: p.wait, ConfigDir: s.liveConfig(), Fast: s.opt.Fast, Fixture: s.opt.Fixture,
+		Scratch: filepath.Join(job.tmp, "live"), OutputDir: job.tmp,
+		Made: func(artifact, path string) error {
+			record, err := s.describe(path)
+			record.Size, record.SkipCompression = 0, true // as readers of the metadata know them
+			mutex.Lock()
+			defer mutex.Unlock()
+			records[artifact] = record
+			return err
+		},
 	})
 	if err != nil {
 		return fmt.Errorf("make the live images: %w", err)
 	}
-	step := s.log.Step("checksum the live images")
-	defer step.Stop()
-	records := make(map[string]*workdir.Image, len(made))
-	var group errgroup.Group
 	for artifact, path := range made {
-		record := new(workdir.Image)
-		records[artifact] = record
-		group.Go(func() (err error) {
-			*record, err = s.publish(path)
+		if err := s.move(path); err != nil {
 			return err
-		})
+		}
+		job.meta.SetImage(artifact, records[artifact])
 	}
-	if err := group.Wait(); err != nil {
-		return err
-	}
-	for artifact, record := range records {
-		record.Size, record.SkipCompression = 0, true // as readers of the metadata know them
-		job.meta.SetImage(artifact, *record)
-	}
-	if err := s.enter(job, *records[live.ISO]); err != nil {
-		return err
-	}
-	step.Done("%s", records[live.ISO].SHA256)
-	return nil
+	return s.enter(job, records[live.ISO])
 }
