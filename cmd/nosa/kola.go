@@ -24,10 +24,12 @@ func kolaCommand(app *app) *cobra.Command {
 		Use:   "kola",
 		Short: "test an image by booting it",
 		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return runs.RunE(cmd, nil) },
 	}
 	cmd.Flags().AddFlagSet(runs.Flags())
-	cmd.AddCommand(runs, kolaListCommand(app))
+	w := kolaWrapper{app: app, run: runs}
+	w.add(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return w.execute(cmd) }
+	cmd.AddCommand(runs, kolaListCommand(app), kolaUpgradeCommand(app), kolaTestISOCommand(app))
 	return cmd
 }
 

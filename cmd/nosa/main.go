@@ -88,7 +88,7 @@ an OSTree commit, disk images, and tests that boot them.
 	root.PersistentFlags().BoolVar(&a.verbose, "trace", false, "print each host program before it starts")
 	root.AddCommand(
 		initCommand(a), cleanCommand(a), fetchCommand(a), buildCommand(a),
-		manifestCommand(a), runCommand(a), kolaCommand(a),
+		manifestCommand(a), runCommand(a), kolaCommand(a), kolaImageCommand(a),
 		listCommand(a), metaCommand(a), tagCommand(a), pruneCommand(a), validateCommand(a), buildValidateCommand(a), inspectCommand(a),
 		pushContainerCommand(a), exportRepoCommand(a),
 	)

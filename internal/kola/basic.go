@@ -25,13 +25,9 @@ type Expect struct {
 	Platform string // ignition.platform.id
 }
 
-// Builtin returns the tests that are compiled in.
-func Builtin() ([]Case, error) {
+func basicCase() (Case, error) {
 	config, err := basicConfig.Config("Ignition config of the basic test")
-	if err != nil {
-		return nil, err
-	}
-	return []Case{{
+	return Case{
 		Name:   "basic",
 		Config: config,
 		Checks: basicChecks,
@@ -41,7 +37,7 @@ func Builtin() ([]Case, error) {
 			MinDiskGiB:   basicDiskGiB,
 			Description:  "the system comes up as it was built: read-only, complete, configured by Ignition",
 		},
-	}}, nil
+	}, err
 }
 
 // basicDiskGiB is larger than usual images, so that growing to it shows.
@@ -77,6 +73,8 @@ var basicChecks = []Check{
 	{"ignition-file", "sudo cat " + basicFile + " && sudo stat -c %a " + basicFile, says(basicWord + "\n640")},
 	{"ignition-unit", "cat " + basicRun + " && systemctl is-active " + basicUnit + " && systemctl is-enabled " + basicUnit, says("ran\nactive\nenabled")},
 	{"ignition-user", "id -un " + basicUser + " && sudo test -d ~" + basicUser + " && echo home", says(basicUser + "\nhome")},
+	{"boot-entry", bootEntry, says("consistent")},
+	{"network", `awk '$2 == "00000000" { print "routed"; exit }' /proc/net/route`, says("routed")},
 	{"first-boot-over", "sudo ls -d /boot/ignition.firstboot /boot/ignition 2>/dev/null; sudo ls -d /boot/loader*", judgeStamp},
 }
 
@@ -172,6 +170,38 @@ func judgeKernelArgs(expect Expect, out machine.Output) error {
 	}
 	return errors.Join(faults...)
 }
+
+// bootEntry holds the running kernel and its arguments against the boot entry of
+// the booted deployment, and that against the files it names.
+const bootEntry = `sudo bash -c '
+fail() { echo "$*"; exit; }
+kernel=$(uname -r)
+[ -d "/usr/lib/modules/$kernel" ] || fail "the tree has no modules for the running kernel $kernel"
+args=" $(cat /proc/cmdline) "
+at=${args##* ostree=} at=${at%% *}
+entry=$(grep -lE "^options .*ostree=$at( |\$)" /boot/loader/entries/*.conf) || fail "no boot entry for ostree=$at"
+path() { for root in /boot ""; do [ ! -s "$root$1" ] || { echo "$root$1"; return; }; done; fail "$entry names $1, which is not there"; }
+while read -r key value; do
+  case $key in
+  linux)
+    file=$(path "$value"); [ -f "$file" ] || fail "$file"
+    built=/usr/lib/modules/$kernel/vmlinuz
+    [ ! -e "$built" ] || cmp -s "$file" "$built" || fail "$file is not the kernel of the tree, $built"
+    ;;
+  initrd)
+    for name in $value; do file=$(path "$name"); [ -f "$file" ] || fail "$file"; done
+    ;;
+  options)
+    for word in $value; do
+      case $word in \$*) continue ;; esac
+      # The first boot writes down where the root is, for those that follow.
+      case $args:$word in *" ignition.firstboot "*:root=* | *" ignition.firstboot "*:boot=* | *" ignition.firstboot "*:rw | *" ignition.firstboot "*:rootflags=*) continue ;; esac
+      case $args in *" $word "*) ;; *) fail "$entry has the argument $word, but the kernel was started without it" ;; esac
+    done
+    ;;
+  esac
+done < "$entry"
+echo consistent'`
 
 // rootSizes prints the bytes of the root file system and of its disk.
 const rootSizes = `df -B1 --output=size /sysroot | tail -n 1; ` +

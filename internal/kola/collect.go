@@ -33,7 +33,7 @@ func (t *trial) logs(ctx context.Context, s *machine.SSH) error {
 		"systemd-analyze --no-pager time; systemd-analyze --no-pager blame", "systemd-analyze --no-pager critical-chain",
 	}
 	for _, m := range t.group.members {
-		if m.Executable != "" {
+		if m.isScript() {
 			names = append(names, m.Name+".txt")
 			commands = append(commands, "sudo journalctl --no-pager -o cat -t "+quote(m.program()))
 		}

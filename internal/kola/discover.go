@@ -27,6 +27,8 @@ type Case struct {
 	ConfigWarnings []string
 
 	Executable string // of an external test
+	Script     []byte // of a built-in test that is written like one
+	native     native // of a built-in test that drives its guest itself
 	Data       string // directory that goes with it; may be empty
 }
 

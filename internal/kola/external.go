@@ -35,17 +35,25 @@ func (m member) dataDir() string { return "/var/opt/kola/extdata" + m.suffix() }
 // program is the base name of the test's executable in the guest, by which its
 // output is found in the journal.
 func (m member) program() string {
-	return "kola-runext" + m.suffix() + "-" + filepath.Base(m.Executable)
+	return "kola-runext" + m.suffix() + "-" + m.base()
+}
+
+// base is the base name of the executable.
+func (m member) base() string {
+	if m.Script != nil {
+		return m.Name
+	}
+	return filepath.Base(m.Executable)
 }
 
 // fragment is what an external test needs in its guest: the executable and the
 // unit that runs it. The path of the injected OCI archive may be empty.
 func (m member) fragment(archive string) (machine.Fragment, error) {
-	exe, err := os.ReadFile(m.Executable)
+	exe, err := m.content()
 	if err != nil {
 		return machine.Fragment{}, err
 	}
-	base := filepath.Base(m.Executable)
+	base := m.base()
 	path := "/usr/local/bin/" + m.program()
 	unit := fmt.Sprintf(`[Unit]
 Description=External test %[1]s
@@ -143,9 +151,17 @@ func (s *session) verdict(ctx context.Context, unit string, t turn) error {
 	return fmt.Errorf("%s ended with %s%s", unit, how, status(ctx, s.ssh, unit, 40))
 }
 
-// restart lets the guest reboot and waits for it to come back with another boot
-// id, then tells the test where it was.
+// restart lets the guest reboot and then tells the test where it was.
 func (s *session) restart(ctx context.Context, mark string) error {
+	if err := s.cycle(ctx, "sudo sh -c 'echo > /run/kolet-reboot-ack'"); err != nil {
+		return err
+	}
+	return s.mark(ctx, mark)
+}
+
+// cycle runs the command that makes the guest reboot and waits for it to come
+// back with another boot id.
+func (s *session) cycle(ctx context.Context, command string) error {
 	before, err := s.bootID(ctx)
 	if err != nil {
 		return err
@@ -154,7 +170,7 @@ func (s *session) restart(ctx context.Context, mark string) error {
 		fmt.Errorf("not back within %s", s.accel.Scale(rebootTime)))
 	defer cancel()
 	// The connection may be cut before the answer comes.
-	_, _ = s.ssh.Run(ctx, "sudo sh -c 'echo > /run/kolet-reboot-ack'", nil)
+	_, _ = s.ssh.Run(ctx, command, nil)
 	for {
 		s.ssh.Close()
 		if s.ssh, err = s.guest.Connect(ctx); err != nil {
@@ -162,7 +178,8 @@ func (s *session) restart(ctx context.Context, mark string) error {
 		}
 		after, err := s.bootID(ctx)
 		if err == nil && after != before {
-			break
+			s.reboot++
+			return nil
 		}
 		select {
 		case <-ctx.Done():
@@ -170,8 +187,6 @@ func (s *session) restart(ctx context.Context, mark string) error {
 		case <-time.After(settlePause):
 		}
 	}
-	s.reboot++
-	return s.mark(ctx, mark)
 }
 
 func (s *session) mark(ctx context.Context, mark string) error {

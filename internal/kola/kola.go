@@ -77,6 +77,8 @@ type Result struct {
 	Boot time.Duration `json:"boot,omitzero"`
 	// SSH is the time from the start of the guest until somebody could log in.
 	SSH time.Duration `json:"ssh,omitzero"`
+	// Download is what an update took; of the test that updates.
+	Download *Download `json:"download,omitempty"`
 	// Rerun is how the test ended when it was run again after a failure.
 	Rerun Verdict `json:"rerun,omitzero"`
 

@@ -27,7 +27,9 @@ type trial struct {
 	boot     time.Duration
 	login    time.Duration // until ssh answered
 	units    unitStates    // at the end of the start-up
-	flaky    bool          // a time-out or the like, which may go well another time
+	options  machine.Options
+	download *Download
+	flaky    bool // a time-out or the like, which may go well another time
 }
 
 func newTrial(o Options, g group) *trial { return &trial{o: o, group: g} }
@@ -60,6 +62,7 @@ func (t *trial) run(ctx context.Context, r tool.Runner, log *progress.Log) error
 		return err
 	}
 	begin := time.Now()
+	t.options = options
 	guest, err := machine.Start(ctx, r, log, options)
 	if err != nil {
 		return err
@@ -120,7 +123,7 @@ func (t *trial) machine() (machine.Options, error) {
 		}
 		o.MemoryMiB, o.DiskGiB = max(o.MemoryMiB, m.Meta.MinMemoryMiB), max(o.DiskGiB, m.Meta.MinDiskGiB)
 		o.Disks, o.NICs = append(o.Disks, m.Meta.Disks...), max(o.NICs, m.Meta.NICs)
-		if m.Executable != "" {
+		if m.isScript() {
 			fragment, err := m.fragment(t.archivePath(m))
 			if err != nil {
 				return o, err
@@ -215,9 +218,12 @@ func (t *trial) member(ctx context.Context, guest *machine.Guest, run *session, 
 	defer cancel()
 	res := Result{Name: m.Name, Verdict: Pass}
 	var err error
-	if m.Executable != "" {
+	switch {
+	case m.isScript():
 		err = run.run(ctx, m)
-	} else {
+	case m.native != nil:
+		res.Subtests, err = m.native(ctx, t, run)
+	default:
 		res.Subtests, err = t.check(ctx, run.ssh, m)
 	}
 	if err != nil {
@@ -250,7 +256,7 @@ func (t *trial) explain(ctx context.Context, guest *machine.Guest, err error) er
 // limit is how long a test may take.
 func (t *trial) limit(accel machine.Accel, m member) time.Duration {
 	limit := testTime
-	if m.number > 0 && m.Executable != "" {
+	if m.number > 0 && m.isScript() {
 		limit = sharedTime
 	}
 	if m.Meta.TimeoutMin > 0 {
@@ -338,7 +344,7 @@ func (t *trial) result() Result {
 		output = append(output, "warning: "+w)
 	}
 	res.Output = strings.Join(output, "\n")
-	res.flaky = t.flaky
+	res.flaky, res.Download = t.flaky, t.download
 	return res
 }
 

@@ -108,10 +108,13 @@ func TestBasicJudges(t *testing.T) {
 
 func said(text string) machine.Output { return machine.Output{Stdout: []byte(text)} }
 
-func TestBuiltinConfigIsValid(t *testing.T) {
+func TestBuiltinConfigsAreValid(t *testing.T) {
 	cases, err := Builtin()
 	require.NoError(t, err)
 	for _, c := range cases {
+		if c.Config.JSON == nil {
+			continue
+		}
 		_, warnings, err := machine.Merge(c.Config)
 		require.NoError(t, err, c.Name)
 		require.Empty(t, warnings)

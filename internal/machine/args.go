@@ -54,6 +54,9 @@ func (l layout) args() []string {
 			args = append(args, "-initrd", l.Initrd)
 		}
 	}
+	if l.Saved != nil && l.Saved.running {
+		args = append(args, "-loadvm", savedState)
+	}
 	return append(args, l.ExtraArgs...)
 }
 

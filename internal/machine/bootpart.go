@@ -130,6 +130,8 @@ type bootPartition struct {
 	run   tool.Runner
 	image string
 	dir   string // for scratch files
+
+	readOnly bool
 }
 
 const (
@@ -269,7 +271,11 @@ func (b bootPartition) write(ctx context.Context, name string, content []byte) e
 // wrong it says on standard error, after its name and version.
 func (b bootPartition) debugfs(ctx context.Context, command string) (string, error) {
 	var said bytes.Buffer
-	out, err := b.run.Run(ctx, tool.Cmd{Name: "debugfs", Args: []string{"-w", "-R", command, b.image}, Stderr: &said})
+	args := []string{"-w", "-R", command, b.image}
+	if b.readOnly {
+		args = args[1:]
+	}
+	out, err := b.run.Run(ctx, tool.Cmd{Name: "debugfs", Args: args, Stderr: &said})
 	if err != nil {
 		return "", err
 	}

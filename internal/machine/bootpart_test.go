@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -89,4 +90,28 @@ func TestBootPartitionThatCannotBeChanged(t *testing.T) {
 	_, err := tool.Host{}.Run(t.Context(), tool.Cmd{Name: "qemu-img", Args: []string{"create", "-q", "-f", "qcow2", plain, "8M"}})
 	require.NoError(t, err)
 	require.ErrorContains(t, editBoot(t.Context(), tool.Host{}, plain, t.TempDir(), bootEdit{kargs: "x"}), "no GUID partition table")
+}
+
+func TestCheckBootFindsEntriesThatAreNotWhole(t *testing.T) {
+	good := map[string]string{
+		"loader.1/entries/a.conf": "linux /ostree/a/vmlinuz\ninitrd /ostree/a/initramfs\n",
+		"ostree/a/vmlinuz":        "kernel", "ostree/a/initramfs": "initramfs",
+	}
+	n, err := CheckBoot(t.Context(), tool.Host{}, bootDisk(t, good), t.TempDir())
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	for name, c := range map[string]struct{ file, content, want string }{
+		"empty kernel": {"ostree/a/vmlinuz", "", "a.conf names /ostree/a/vmlinuz, which is not there or empty"},
+		"cut entry":    {"loader.1/entries/a.conf", "linux", `boot entry line 1: key "linux" has no value`},
+		"other file":   {"loader.1/entries/a.conf", "linux /ostree/b\n", "a.conf names /ostree/b, which is not there or empty"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			files := maps.Clone(good)
+			files[c.file] = c.content
+			_, err := CheckBoot(t.Context(), tool.Host{}, bootDisk(t, files), t.TempDir())
+			require.ErrorContains(t, err, c.want)
+		})
+	}
+	_, err = CheckBoot(t.Context(), tool.Host{}, bootDisk(t, map[string]string{"loader.1/entries/x": ""}), t.TempDir())
+	require.ErrorContains(t, err, "there are no boot entries")
 }

@@ -87,6 +87,12 @@ func (d Disk) attach(id, path string, boot int) []string {
 	}
 }
 
+// CreateDisk makes an empty qcow2 disk.
+func CreateDisk(ctx context.Context, r tool.Runner, path string, gib int) error {
+	_, err := r.Run(ctx, tool.Cmd{Name: "qemu-img", Args: []string{"create", "-q", "-f", "qcow2", path, fmt.Sprintf("%dG", gib)}})
+	return err
+}
+
 // overlay makes a throwaway qcow2 over an image, so that the image is never
 // changed; it grows the disk to gib GiB if that is more than the image has.
 func overlay(ctx context.Context, r tool.Runner, image, path string, gib int) error {

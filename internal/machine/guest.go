@@ -33,6 +33,8 @@ type Guest struct {
 	console *Console
 	input   *os.File // to the serial console
 	signer  ssh.Signer
+	config  []byte // what it was handed over
+	process tool.Process
 	monitor *monitor
 	scratch string
 	stop    context.CancelFunc
@@ -115,6 +117,7 @@ func (g *Guest) start(ctx context.Context, r tool.Runner, log *progress.Log, o O
 		consoleFile.Close()
 		return err
 	}
+	g.process = process
 	go func() {
 		g.err = process.Wait()
 		consoleFile.Close()
@@ -147,7 +150,12 @@ func openSinks(o Options) (io.Closer, []io.Writer, error) {
 }
 
 func (g *Guest) prepareDisks(ctx context.Context, r tool.Runner, l *layout) error {
-	if l.Image != "" {
+	if l.Saved != nil {
+		l.primary = filepath.Join(g.scratch, "primary.qcow2")
+		if err := l.Saved.copyTo(ctx, r, l.primary); err != nil {
+			return err
+		}
+	} else if l.Image != "" {
 		l.primary = filepath.Join(g.scratch, "primary.qcow2")
 		if err := overlay(ctx, r, l.Image, l.primary, l.DiskGiB); err != nil {
 			return err
@@ -159,8 +167,7 @@ func (g *Guest) prepareDisks(ctx context.Context, r tool.Runner, l *layout) erro
 			continue
 		}
 		path := filepath.Join(g.scratch, fmt.Sprintf("disk%d.qcow2", i+1))
-		args := []string{"create", "-q", "-f", "qcow2", path, fmt.Sprintf("%dG", d.GiB)}
-		if _, err := r.Run(ctx, tool.Cmd{Name: "qemu-img", Args: args}); err != nil {
+		if err := CreateDisk(ctx, r, path, d.GiB); err != nil {
 			return fmt.Errorf("additional disk %d: %w", i+1, err)
 		}
 		l.disks = append(l.disks, path)
@@ -182,8 +189,12 @@ func (g *Guest) prepareDisks(ctx context.Context, r tool.Runner, l *layout) erro
 
 // prepareIgnition makes the config, nil for none.
 func (g *Guest) prepareIgnition(log *progress.Log, l *layout) (config []byte, err error) {
-	if l.Bare {
+	switch {
+	case l.Bare:
 		return nil, nil
+	case l.Saved != nil:
+		g.signer, g.config = l.Saved.signer, l.Saved.config
+		return g.config, nil
 	}
 	signer, authorized, err := newKey()
 	if err != nil {
@@ -208,6 +219,7 @@ func (g *Guest) prepareIgnition(log *progress.Log, l *layout) (config []byte, er
 	if l.Direct {
 		merged = l.Configs[0].JSON
 	}
+	g.config = merged
 	return merged, nil
 }
 

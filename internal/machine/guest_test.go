@@ -156,3 +156,25 @@ func TestTriggerFindsAWordAcrossWrites(t *testing.T) {
 	}
 	require.NotZero(t, count)
 }
+
+func TestASavedGuestGoesOnAndACrashedOneKeepsItsDisk(t *testing.T) {
+	image := machinetest.Speaker(t, "up\r\n", false)
+	g := boot(t, t.Context(), Options{Image: image})
+	saved, err := g.Save(t.Context(), tool.Host{}, filepath.Join(t.TempDir(), "saved.qcow2"))
+	require.NoError(t, err)
+	crashed, err := g.Crash(filepath.Join(t.TempDir(), "crashed.qcow2"))
+	require.NoError(t, err)
+	require.Error(t, g.Err(), "it was killed")
+
+	console := filepath.Join(t.TempDir(), "console.txt")
+	again := boot(t, t.Context(), Options{Saved: &saved, ConsoleFile: console})
+	text, err := again.monitor.command(t.Context(), "query-status", nil)
+	require.NoError(t, err)
+	require.Contains(t, string(text), `"running": true`)
+	again.Close()
+	said, err := os.ReadFile(console)
+	require.NoError(t, err)
+	require.NotContains(t, string(said), "up", "it went on after its words")
+
+	boot(t, t.Context(), Options{Saved: &crashed}).Close()
+}

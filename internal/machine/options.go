@@ -54,6 +54,8 @@ type Options struct {
 	// InjectIgnition leaves the config on the boot partition, as an installer
 	// does, instead of handing it over by the firmware.
 	InjectIgnition bool
+	// Saved starts from what another guest left; see Guest.Save and Guest.Crash.
+	Saved *Saved
 	// Bare hands over no config at all, not even our own; nobody can log in.
 	Bare bool
 
@@ -105,7 +107,7 @@ func (o Options) complete() (Options, error) {
 	switch {
 	case o.Arch == (arch.Arch{}):
 		return o, fmt.Errorf("no architecture given")
-	case o.Image == "" && o.Kernel == "" && o.ISO == "" && o.Netboot == nil:
+	case o.Image == "" && o.Kernel == "" && o.ISO == "" && o.Netboot == nil && o.Saved == nil:
 		return o, fmt.Errorf("no disk image given")
 	case o.Image == "" && (o.KernelArgs != "" && o.ISO == "" || o.FirstbootKernelArgs != "" || o.InjectIgnition):
 		return o, fmt.Errorf("kernel arguments and configs can be put only into a disk image")

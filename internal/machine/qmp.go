@@ -8,6 +8,7 @@ import (
 	"net"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -43,11 +44,35 @@ func dialMonitor(ctx context.Context, path string) (*monitor, error) {
 
 func (m *monitor) close() { m.conn.Close() }
 
+// human runs a command of qemu's monitor for people that says nothing when all
+// went well. It may take longer than the others.
+func (m *monitor) human(ctx context.Context, line string) error {
+	answer, err := m.commandWithin(ctx, savingTime, "human-monitor-command", map[string]string{"command-line": line})
+	if err != nil {
+		return err
+	}
+	var text string
+	if err := json.Unmarshal(answer, &text); err != nil {
+		return fmt.Errorf("qemu monitor: %s: %w", line, err)
+	}
+	if text = strings.TrimSpace(text); text != "" {
+		return fmt.Errorf("qemu monitor: %s: %s", line, text)
+	}
+	return nil
+}
+
+// savingTime is how long writing a guest's memory may take.
+const savingTime = 10 * time.Minute
+
 // answerTime is how long qemu may take to answer.
 const answerTime = 30 * time.Second
 
 // command runs one command and returns what it answers.
 func (m *monitor) command(ctx context.Context, name string, arguments any) (json.RawMessage, error) {
+	return m.commandWithin(ctx, answerTime, name, arguments)
+}
+
+func (m *monitor) commandWithin(ctx context.Context, limit time.Duration, name string, arguments any) (json.RawMessage, error) {
 	request := map[string]any{"execute": name}
 	if arguments != nil {
 		request["arguments"] = arguments
@@ -58,7 +83,7 @@ func (m *monitor) command(ctx context.Context, name string, arguments any) (json
 	}
 	// A cancelled context ends the exchange by way of the deadline.
 	defer context.AfterFunc(ctx, func() { _ = m.conn.SetDeadline(time.Unix(1, 0)) })()
-	if err := m.conn.SetDeadline(time.Now().Add(answerTime)); err != nil {
+	if err := m.conn.SetDeadline(time.Now().Add(limit)); err != nil {
 		return nil, err
 	}
 	if _, err := m.conn.Write(append(data, '\n')); err != nil {

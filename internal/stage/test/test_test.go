@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -46,12 +47,12 @@ func TestListFindsBuiltInAndTheConfigsTests(t *testing.T) {
 	})
 	selection, err := List(dir, Options{})
 	require.NoError(t, err)
-	require.Equal(t, []string{"basic", "ext.config.motd"}, names(selection))
+	require.Equal(t, []string{"basic", "ext.config.motd", "nestos.filesystem", "nestos.ignition-filesystem", "nestos.reboot"}, names(selection))
 	require.Equal(t, []string{"ext.config.noisy: on the denylist: https://example.com/1"}, selection.Notes)
 
 	selection, err = List(dir, Options{Distro: "fcos"})
 	require.NoError(t, err)
-	require.Equal(t, []string{"basic", "ext.config.fcos", "ext.config.motd"}, names(selection))
+	require.Equal(t, []string{"basic", "ext.config.fcos", "ext.config.motd", "nestos.filesystem", "nestos.ignition-filesystem", "nestos.reboot"}, names(selection))
 }
 
 func TestTheVariantsManifestNamesTheStream(t *testing.T) {
@@ -128,4 +129,69 @@ func TestProperties(t *testing.T) {
 	var got properties
 	require.NoError(t, json.Unmarshal(data, &got))
 	require.Equal(t, p, got)
+}
+
+func TestAnUpdateNeedsTwoBuilds(t *testing.T) {
+	dir := work(t, nil)
+	for name, c := range map[string]struct {
+		dir  *workdir.Dir
+		o    UpgradeOptions
+		want string
+	}{
+		"no work directory": {nil, UpgradeOptions{}, "not in a work directory"},
+		"no build":          {dir, UpgradeOptions{}, "no build"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := RunUpgrade(t.Context(), tooltest.New(t), nil, c.dir, c.o)
+			require.ErrorContains(t, err, c.want)
+		})
+	}
+}
+
+func TestTheBuildBeforeIsFound(t *testing.T) {
+	dir := work(t, nil)
+	add := func(id, commit string, image bool) {
+		tmp, err := dir.BeginBuild(id)
+		require.NoError(t, err)
+		m := &workdir.Meta{
+			BuildID: id, Name: "nestos", OSTreeCommit: commit, OSTreeContentChecksum: commit, OSTreeVersion: id,
+			OSTreeTimestamp: "2026-01-01T00:00:00Z", BuildTimestamp: "2026-01-01T00:00:00Z", InputHash: commit, Basearch: "x86_64",
+			ImageGenver: new(0), DelayedMetaMerge: new(false),
+		}
+		if image {
+			path := filepath.Join(tmp, "nestos-"+id+"-qemu.x86_64.qcow2")
+			require.NoError(t, os.WriteFile(path, []byte(id), 0o644))
+			described, err := workdir.DescribeImage(path)
+			require.NoError(t, err)
+			m.SetImage("qemu", described)
+		}
+		require.NoError(t, workdir.WriteMeta(tmp, m))
+		_, err = dir.Publish(tmp, id)
+		require.NoError(t, err)
+	}
+	a, b := strings.Repeat("a", 64), strings.Repeat("b", 64)
+	add("1", a, true)
+	add("2", b, true)
+	add("3", a, false)
+	add("4", b, true)
+	build, err := dir.Build("4")
+	require.NoError(t, err)
+	to, err := release(build)
+	require.NoError(t, err)
+
+	from, err := UpgradeOptions{}.parent(dir, build, to)
+	require.NoError(t, err)
+	require.Equal(t, "1", from.build, "3 has no image and 2 the same commit")
+
+	from, err = UpgradeOptions{Parent: "2"}.parent(dir, build, to)
+	require.NoError(t, err)
+	require.Equal(t, "2", from.build)
+
+	_, err = UpgradeOptions{Parent: "3"}.parent(dir, build, to)
+	require.EqualError(t, err, "build 3 has no qemu image to start from")
+
+	oldest, err := dir.Build("1")
+	require.NoError(t, err)
+	_, err = UpgradeOptions{}.parent(dir, oldest, to)
+	require.ErrorContains(t, err, "no build before 1 has a qemu image and another commit; name one by --parent-build")
 }
