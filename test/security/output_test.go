@@ -98,7 +98,7 @@ func TestTheSameInputsGiveTheSamePacksAndReports(t *testing.T) {
 func made(t *testing.T, programs, rpms string, env map[string]string) map[string]string {
 	t.Helper()
 	w := newWorkflow(t, programs)
-	w.Env = env
+	maps.Copy(w.Env, env)
 	w.Env["SOURCE_DATE_EPOCH"] = "1700000000"
 	write(t, filepath.Join(w.Workspace, "manifest.yaml"), testkit.TinyManifest)
 	write(t, filepath.Join(w.Workspace, "image.yaml"), "size: 2\nrootfs: ext4\n")

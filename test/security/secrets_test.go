@@ -131,12 +131,14 @@ func (w *workflow) secrets(t *testing.T, c, control canaries) {
 	write(t, filepath.Join(config, "platforms.yaml"), "x86_64: {}\naarch64: {}\n")
 	write(t, filepath.Join(config, "overlay.d/05core/usr/share/core"), control.plant("in the image"))
 	write(t, filepath.Join(config, ".gitignore"), ".env\n")
-	rpms := t.TempDir()
+	rpms, more := t.TempDir(), t.TempDir()
 	testkit.TinyPackages(t, rpms, "1")
-	testkit.WriteRPM(t, rpms, testkit.RPM{Name: "thief", Requires: []string{"shell"}, Post: strings.ReplaceAll(setting.Replace(thief), "$THIEF", "package")})
+	testkit.WriteRPM(t, more, testkit.RPM{Name: "thief", Requires: []string{"shell"}, Post: strings.ReplaceAll(setting.Replace(thief), "$THIEF", "package")})
 	testkit.IndexRepository(t, rpms)
-	server, password := locked(t, rpms, c)
-	write(t, filepath.Join(config, "tiny.repo"), "[tiny]\nname=tiny\nbaseurl="+strings.Replace(server, "://", "://me:"+password+"@", 1)+"\ngpgcheck=0\n")
+	testkit.IndexRepository(t, more)
+	inURL := strings.Replace(locked(t, rpms, c.password("in the URL of a repository")), "://", "://me:"+c["in the URL of a repository"]+"@", 1)
+	write(t, filepath.Join(config, "tiny.repo"), "[tiny]\nname=tiny\nbaseurl="+inURL+"\ngpgcheck=0\n"+
+		"[more]\nname=more\nbaseurl="+locked(t, more, c.password("key of a repository"))+"\ngpgcheck=0\nusername=me\npassword="+c["key of a repository"]+"\n")
 	host(t, "git", "init", "--quiet", w.Workspace)
 	host(t, "git", "-C", w.Workspace, "add", "os/manifest.yaml", "os/image.yaml", "os/platforms.yaml", "os/overlay.d", "os/.gitignore")
 	host(t, "git", "-C", w.Workspace, "-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "--quiet", "--message=c")
@@ -154,21 +156,26 @@ func (w *workflow) secrets(t *testing.T, c, control canaries) {
 	write(t, filepath.Join(git, "modules/sub/config"), "[http]\n\textraheader = AUTHORIZATION: basic "+c.plant("extraheader of a submodule")+"\n")
 }
 
+// password plants a secret without characters that mean something in a URL.
+func (c canaries) password(place string) string {
+	c[place] = "canary-" + rand.Text()
+	return c[place]
+}
+
 // locked serves a directory to who has the password.
-func locked(t *testing.T, dir string, c canaries) (address, password string) {
+func locked(t *testing.T, dir, password string) (address string) {
 	t.Helper()
-	password = strings.NewReplacer("/", "-", "+", "-").Replace(c.plant("password of a repository"))
-	c["password of a repository"] = password
 	files := http.FileServer(http.Dir(dir))
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, given, _ := r.BasicAuth(); given != password {
+			w.Header().Set("WWW-Authenticate", `Basic realm="packages"`)
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
 		files.ServeHTTP(w, r)
 	}))
 	t.Cleanup(server.Close)
-	return server.URL, password
+	return server.URL
 }
 
 func write(t testing.TB, path, text string) {

@@ -62,6 +62,8 @@ func newWorkflow(t testing.TB, programs string) *workflow {
 	w := &workflow{Runner: actiontest.NewRunner(t, programs, t.TempDir())}
 	w.artifacts = filepath.Join(t.TempDir(), "artifacts")
 	require.NoError(t, os.MkdirAll(w.artifacts, 0o755))
+	w.Env["GITHUB_REPOSITORY"] = "nestos/demo"
+	w.Context["github.actor"], w.Context["github.token"] = "somebody", "ghs_0123456789"
 	writeConfig(t, w.Workspace)
 	return w
 }
