@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/nestos/nosa-actions/internal/format/document"
 	"github.com/nestos/nosa-actions/internal/testkit"
 	"github.com/nestos/nosa-actions/internal/testkit/actiontest"
 	"github.com/nestos/nosa-actions/internal/tool"
@@ -171,7 +172,25 @@ func indent(text, by string) string {
 	return out.String()
 }
 
-var ourAction = regexp.MustCompile(`uses: nestos/nosa-actions(/actions/[a-z-]+)?@`)
+var (
+	ourAction   = regexp.MustCompile(`uses: nestos/nosa-actions(/actions/[a-z-]+)?@`)
+	ourWorkflow = regexp.MustCompile(`uses: nestos/nosa-actions/(\.github/workflows/[a-z-]+\.yml)@`)
+)
+
+// callable are the inputs of a workflow that others may call.
+func callable(t *testing.T, file string) map[string]actiontest.Input {
+	t.Helper()
+	workflow, err := document.Load(file)
+	require.NoError(t, err)
+	on, _ := workflow.Get("on")
+	call, _ := on.Get("workflow_call")
+	inputs, _ := call.Get("inputs")
+	declared := map[string]actiontest.Input{}
+	for _, field := range inputs.Fields {
+		declared[field.Key] = actiontest.Input{}
+	}
+	return declared
+}
 
 // inputsExist holds what stands under with to the action that is used; actionlint
 // does so for the actions that it knows.
@@ -186,6 +205,10 @@ func inputsExist(t *testing.T, place, workflow string) {
 		if match := ourAction.FindStringSubmatch(line); match != nil {
 			declared = actiontest.Read(t, filepath.Join("..", match[1], "action.yml")).Inputs
 			under = 0
+			continue
+		}
+		if match := ourWorkflow.FindStringSubmatch(line); match != nil {
+			declared, under = callable(t, filepath.Join("..", match[1])), 0
 			continue
 		}
 		switch {
