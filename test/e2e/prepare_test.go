@@ -12,6 +12,7 @@ import (
 
 	"github.com/nestos/nosa-actions/internal/testkit"
 	"github.com/nestos/nosa-actions/internal/tool"
+	"github.com/nestos/nosa-actions/test/artifacts"
 )
 
 // prepare builds the runner and the stand-ins for the actions that cannot be
@@ -35,34 +36,8 @@ func prepare(t *testing.T) act {
 	require.NoError(t, os.MkdirAll(a.state, 0o755))
 	a.binary = filepath.Join(a.state, "act")
 	do(t, filepath.Join(root, "test", "e2e", "tools"), "go", "build", "-o", a.binary, "github.com/nektos/act")
-	a.bundle(t)
+	require.NoError(t, artifacts.Bundle(t.Context(), a.root, a.state, a.actions))
 	return a
-}
-
-// bundle makes the stand-ins: composite ones are copied, those in JavaScript
-// become one file each, as published actions are.
-func (a act) bundle(t *testing.T) {
-	t.Helper()
-	modules := filepath.Join(a.state, "npm")
-	require.NoError(t, os.MkdirAll(modules, 0o755))
-	for _, name := range []string{"package.json", "package-lock.json"} {
-		data, err := os.ReadFile(name)
-		require.NoError(t, err)
-		require.NoError(t, os.WriteFile(filepath.Join(modules, name), data, 0o644))
-	}
-	if _, err := os.Stat(filepath.Join(modules, "node_modules", ".bin", "esbuild")); err != nil {
-		do(t, modules, "npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
-	}
-	require.NoError(t, os.CopyFS(a.actions, os.DirFS("actions")))
-	for _, name := range []string{"upload-artifact", "download-artifact"} {
-		// The source must lie beside node_modules to find its imports.
-		data, err := os.ReadFile(filepath.Join("actions", name, "main.mjs"))
-		require.NoError(t, err)
-		source := filepath.Join(modules, name+".mjs")
-		require.NoError(t, os.WriteFile(source, data, 0o644))
-		do(t, modules, filepath.Join(modules, "node_modules", ".bin", "esbuild"), source, "--bundle", "--platform=node", "--target=node20",
-			"--keep-names", "--log-level=error", "--outfile="+filepath.Join(a.actions, name, "index.js"))
-	}
 }
 
 func do(t *testing.T, dir, name string, args ...string) {

@@ -1,22 +1,20 @@
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 import * as core from '@actions/core'
+import * as glob from '@actions/glob'
 import {DefaultArtifactClient} from '@actions/artifact'
 
-// Lists the files below a directory as upload-artifact does: without hidden
-// ones unless asked.
-function files(dir, hidden) {
-  return fs.readdirSync(dir, {withFileTypes: true}).flatMap(entry => {
-    if (entry.name.startsWith('.') && !hidden) return []
-    const full = path.join(dir, entry.name)
-    return entry.isDirectory() ? files(full, hidden) : [full]
-  })
+// Lists the files below a directory as upload-artifact does: links followed,
+// empty directories passed over, without hidden ones unless asked.
+async function files(dir, hidden) {
+  const globber = await glob.create(dir, {followSymbolicLinks: true, implicitDescendants: true, omitBrokenSymbolicLinks: true, excludeHiddenFiles: !hidden})
+  return (await globber.glob()).filter(file => !fs.statSync(file).isDirectory())
 }
 
 async function main() {
   const target = path.resolve(core.getInput('path', {required: true}))
   const single = fs.existsSync(target) && fs.statSync(target).isFile()
-  const list = single ? [target] : fs.existsSync(target) ? files(target, core.getBooleanInput('include-hidden-files')) : []
+  const list = single ? [target] : fs.existsSync(target) ? await files(target, core.getBooleanInput('include-hidden-files')) : []
   if (list.length === 0) {
     core.setFailed(`No files were found with the provided path: ${target}`)
   } else {
