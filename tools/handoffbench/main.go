@@ -1,0 +1,103 @@
+// Command handoffbench hands packages and a build with a sparse disk image from
+// one job to the next, in the same run and on the same data by our packs and by
+// other ways, and prints what ours takes of them beside the targets:
+//
+//	artifacts    actions/upload-artifact and download-artifact on the plain directories, at their defaults
+//	tar, zstd    tar -cS | zstd -T0 and back
+//	cp           cp -a --sparse=always
+//
+// Artifacts go through the actions' client library and act's server.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/nestos/nosa-actions/test/artifacts"
+	"github.com/nestos/nosa-actions/tools/offline"
+)
+
+func main() { offline.Main("handoffbench", run) }
+
+// bench is one run.
+type bench struct {
+	dir     string // scratch directory
+	src     string // work directory of the first job
+	state   string // what is kept between runs
+	sizes   sizes
+	service *artifacts.Service
+}
+
+// sizes of the data, in MiB.
+type sizes struct{ cache, image, data int64 }
+
+func run(ctx context.Context) error {
+	var b bench
+	full := flag.Bool("full", false, "1 GiB of packages and an image of 10 GiB, which the targets are for")
+	pool := flag.String("pool", ".cache/pool", "directory with RPM files")
+	flag.Parse()
+	b.sizes = sizes{cache: 128, image: 1280, data: 200}
+	if *full {
+		b.sizes = sizes{cache: 1024, image: 10240, data: 1600}
+	}
+	root, err := filepath.Abs(".")
+	if err != nil {
+		return err
+	}
+	b.state = filepath.Join(root, ".cache", "e2e")
+	if b.dir, err = os.MkdirTemp("", "nosa-handoffbench-"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(b.dir)
+	b.src = filepath.Join(b.dir, "src")
+	if err := b.makeData(ctx, *pool); err != nil {
+		return err
+	}
+	if b.service, err = artifacts.Start(ctx, root, b.state, filepath.Join(b.dir, "service")); err != nil {
+		return err
+	}
+	defer b.service.Stop() //nolint:errcheck // the process ends
+	return b.compare(ctx)
+}
+
+func (b *bench) compare(ctx context.Context) error {
+	fmt.Printf("%d MiB of packages, an image of %d MiB with %d MiB of data\n\n", b.sizes.cache, b.sizes.image, b.sizes.data)
+	ours, err := b.ours(ctx)
+	if err != nil {
+		return err
+	}
+	if err := b.same(ctx, filepath.Join(b.dir, "ours")); err != nil {
+		return err
+	}
+	tar, err := b.tar(ctx)
+	if err != nil {
+		return err
+	}
+	cp, err := b.cp(ctx)
+	if err != nil {
+		return err
+	}
+	plain, err := b.plain(ctx)
+	if err != nil {
+		return err
+	}
+	thin, err := b.thin(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%-12s %9s %9s %9s %9s %12s\n", "WAY", "PACK", "UPLOAD", "DOWNLOAD", "UNPACK", "BYTES")
+	for _, w := range []way{ours, plain, tar, cp} {
+		fmt.Println(w)
+	}
+	fmt.Printf("\n%-44s %8s %8s\n", "OURS IN PARTS OF", "RATIO", "TARGET")
+	row := func(what string, ratio float64, target string) { fmt.Printf("%-44s %8.2f %8s\n", what, ratio, target) }
+	row("artifacts: seconds", ours.sum()/plain.sum(), "<= 0.20")
+	row("artifacts: bytes", float64(ours.bytes)/float64(plain.bytes), "<= 0.70")
+	row("tar, zstd: seconds to pack and unpack", (ours.pack+ours.unpack)/(tar.pack+tar.unpack), "<= 1.00")
+	row("cp: seconds to unpack", ours.unpack/cp.unpack, "<= 1.50")
+	row("whole packs: bytes of one on the run before's", thin, "")
+	return nil
+}
