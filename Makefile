@@ -85,8 +85,9 @@ lint: ## gofmt, vet, staticcheck, actionlint, shellcheck
 	@tools/lint.sh
 
 .PHONY: bench
-bench: build pool ## Seconds and bytes per stage beside the plain-tools way
+bench: build pool ## Seconds and bytes per stage beside the plain-tools way; FULL=1: all of a hand-off's data
 	@$(GO) run ./tools/bench --nosa bin/nosa --pool $(POOL)
+	@$(GO) run ./tools/handoffbench --pool $(POOL) $(if $(FULL),-full)
 	@$(GO) test -run '^$$' -bench EightAssets -benchtime 3x ./internal/release/publish
 
 .PHONY: clean

@@ -134,6 +134,7 @@ func TestPacksMergeInAnyOrder(t *testing.T) {
 		}
 	}
 	one, two := pack(t, a), pack(t, b)
+	var first map[string]string
 	for _, order := range [][][]byte{{one, two}, {two, one}, {one, two, one}} {
 		dst := t.TempDir()
 		for _, data := range order {
@@ -147,6 +148,11 @@ func TestPacksMergeInAnyOrder(t *testing.T) {
 		left, err := filepath.Glob(filepath.Join(dst, ".handoff-*"))
 		require.NoError(t, err)
 		require.Empty(t, left)
+		got := snapshot(t, dst)
+		if first == nil {
+			first = got
+		}
+		require.Equal(t, first, got, "times, too")
 	}
 }
 

@@ -10,15 +10,33 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
+// ConflictError says that the target has other content already.
+type ConflictError struct {
+	Dir   string
+	Paths []string // relative to Dir
+}
+
+func (e *ConflictError) Error() string {
+	shown, more := e.Paths, ""
+	if extra := len(shown) - 5; extra > 0 {
+		shown, more = shown[:5], fmt.Sprintf(" and %d more", extra)
+	}
+	return fmt.Sprintf("%s has other content already: %s%s; two packs do not belong together, or the work directory is not a fresh one",
+		e.Dir, strings.Join(shown, ", "), more)
+}
+
 // reveal moves the staged tree into dst, all of it or nothing. What dst has
-// already must be the same, but for directories, which are filled up.
+// already must be the same, but for directories, which are filled up and then
+// are as new as their newest, so that the order of packs leaves no trace.
 func reveal(stage, dst string, m *Manifest) error {
 	moves, err := plan(stage, dst, m)
 	if err != nil {
 		return err
 	}
+	defer settle(dst, m)()
 	for i, p := range moves {
 		if err := os.Rename(filepath.Join(stage, p), filepath.Join(dst, p)); err != nil {
 			for _, done := range moves[:i] {
@@ -28,6 +46,30 @@ func reveal(stage, dst string, m *Manifest) error {
 		}
 	}
 	return nil
+}
+
+// settle notes the times of the directories that dst has, which moves change, and
+// returns what gives them back. A time that cannot be set is no error: nothing
+// reads it.
+func settle(dst string, m *Manifest) func() {
+	times := map[string]time.Time{}
+	for _, e := range m.Entries {
+		if e.Type != Dir {
+			continue
+		}
+		path := filepath.Join(dst, string(e.Path))
+		if info, err := os.Lstat(path); err == nil && info.IsDir() {
+			times[path] = info.ModTime()
+			if at := time.Unix(0, e.MTime); at.After(info.ModTime()) {
+				times[path] = at
+			}
+		}
+	}
+	return func() {
+		for path, at := range times {
+			_ = os.Chtimes(path, at, at)
+		}
+	}
 }
 
 // plan lists the topmost paths that dst lacks, or all conflicts.
@@ -51,12 +93,7 @@ func plan(stage, dst string, m *Manifest) ([]string, error) {
 		}
 	}
 	if len(conflicts) > 0 {
-		more := ""
-		if extra := len(conflicts) - 5; extra > 0 {
-			conflicts, more = conflicts[:5], fmt.Sprintf(" and %d more", extra)
-		}
-		return nil, fmt.Errorf("%s has other content already: %s%s; two packs do not belong together, or the work directory is not a fresh one",
-			dst, strings.Join(conflicts, ", "), more)
+		return nil, &ConflictError{dst, conflicts}
 	}
 	return moves, nil
 }

@@ -41,6 +41,26 @@ func UnpackFile(ctx context.Context, path, dst string, o UnpackOptions) (Receipt
 	return receipt, nil
 }
 
+// Inspect reads what the pack at path says it is, and none of its content. It is
+// checked as far as Unpack does before it writes anything.
+func Inspect(ctx context.Context, path string) (Receipt, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return Receipt{}, err
+	}
+	defer f.Close()
+	frames, err := newFrameReader(interruptible{ctx, f})
+	if err != nil {
+		return Receipt{}, err
+	}
+	defer frames.Close()
+	m, sum, err := readManifest(frames, Limits{})
+	if err != nil {
+		return Receipt{}, fmt.Errorf("%s: %w", filepath.Base(path), err)
+	}
+	return Receipt{Manifest: m, Digest: sum}, nil
+}
+
 // Unpack restores a pack in the directory dst, which must exist. Directories
 // that dst has already are kept and filled up; a file that it has already must
 // be the same. Nothing appears unless every member is as the manifest says and
@@ -65,8 +85,11 @@ func Unpack(ctx context.Context, r io.Reader, dst string, o UnpackOptions) (Rece
 		return Receipt{}, err
 	}
 	defer frames.Close()
-	m, sum, err := readManifest(frames, o)
+	m, sum, err := readManifest(frames, o.Limits)
 	if err != nil {
+		return Receipt{}, err
+	}
+	if err := o.match(m); err != nil {
 		return Receipt{}, err
 	}
 	if err := checkSpace(dst, m.Bytes()); err != nil {
@@ -82,7 +105,7 @@ func Unpack(ctx context.Context, r io.Reader, dst string, o UnpackOptions) (Rece
 }
 
 // readManifest reads the first member and checks all that it says.
-func readManifest(r io.Reader, o UnpackOptions) (*Manifest, string, error) {
+func readManifest(r io.Reader, l Limits) (*Manifest, string, error) {
 	head := make([]byte, block)
 	if _, err := io.ReadFull(r, head); err != nil {
 		return nil, "", fmt.Errorf("not a pack, or cut off: %w", noEOF(err))
@@ -105,13 +128,10 @@ func readManifest(r io.Reader, o UnpackOptions) (*Manifest, string, error) {
 	if err := json.Unmarshal(list.Bytes(), &m); err != nil {
 		return nil, "", fmt.Errorf("read manifest: %w", err)
 	}
-	if err := m.validate(o.Limits); err != nil {
+	if err := m.validate(l); err != nil {
 		return nil, "", fmt.Errorf("manifest: %w", err)
 	}
-	if err := o.match(&m); err != nil {
-		return nil, "", err
-	}
-	return &m, digest(list.Bytes()), o.Base.match(&m)
+	return &m, digest(list.Bytes()), nil
 }
 
 // match tells a pack for something else apart from the one that was meant.
@@ -127,7 +147,7 @@ func (o UnpackOptions) match(m *Manifest) error {
 			return fmt.Errorf("made from %s %s, not %s; give all jobs the same one", key, got, want)
 		}
 	}
-	return nil
+	return o.Base.match(m)
 }
 
 // checkSpace refuses early what cannot end well.

@@ -3,12 +3,10 @@ package job
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/nestos/nosa-actions/internal/handoff"
@@ -29,24 +27,27 @@ const (
 	outgoing = "nosa-out" // where packs are made
 )
 
-// revisionLabel is the label of a pack with the commit of the config it was
-// made from.
-const revisionLabel = "config revision"
+// The labels of packs, by which those that do not belong together are told apart.
+const (
+	revisionLabel = "config revision" // commit of the config
+	buildLabel    = "build"           // id of the build
+	commitLabel   = "commit"          // of the system
+	jobLabel      = "job"             // that made the pack; only told
+)
 
 // makers tell who makes which artifact.
 var makers = map[string]string{
 	cacheKind: "actions/fetch", buildKind: "actions/build", imageKind: "actions/buildextend",
 }
 
-// SendCache sends what fetch downloaded.
-func (j *Job) SendCache(ctx context.Context) (*handoff.Manifest, error) {
-	return j.send(ctx, cacheKind, "", handoff.PackOptions{Paths: []string{"cache"}})
-}
-
 // SendBuild sends a build without images but the commit's container image.
 func (j *Job) SendBuild(ctx context.Context, b workdir.Build, m *workdir.Meta) (*handoff.Manifest, error) {
+	all, err := b.View()
+	if err != nil {
+		return nil, err
+	}
 	images := map[string]bool{}
-	for name, image := range m.Images {
+	for name, image := range all.Images {
 		images[image.Path] = name != "ostree" && name != "oci-manifest"
 	}
 	paths := []string{"builds/builds.json", j.rel(b.Dir)}
@@ -54,10 +55,11 @@ func (j *Job) SendBuild(ctx context.Context, b workdir.Build, m *workdir.Meta) (
 		paths = append(paths, "builds/latest")
 	}
 	return j.send(ctx, buildKind, "", handoff.PackOptions{
-		Paths: paths,
+		Paths:  paths,
+		Labels: map[string]string{buildLabel: b.ID, commitLabel: m.OSTreeCommit},
 		Skip: func(p string) bool {
 			name := path.Base(p)
-			return transient(name) || images[name]
+			return transient(name) || images[name] || ofPlatform(name)
 		},
 	})
 }
@@ -67,7 +69,16 @@ func transient(name string) bool {
 	return strings.HasPrefix(name, ".") && (strings.HasSuffix(name, ".lock") || strings.HasSuffix(name, ".building"))
 }
 
+// ofPlatform tells the records that stages for platforms leave until they are
+// merged.
+func ofPlatform(name string) bool {
+	match, _ := path.Match("meta.*.json", name)
+	return match
+}
+
 // SendImages sends the images of some platforms and what their stages recorded.
+// What is in the build's artifact too, which all who take images take, is only
+// referred to.
 func (j *Job) SendImages(ctx context.Context, b workdir.Build, platforms []string) (*handoff.Manifest, error) {
 	var paths []string
 	for _, platform := range platforms {
@@ -80,8 +91,14 @@ func (j *Job) SendImages(ctx context.Context, b workdir.Build, platforms []strin
 		}
 		paths = append(paths, j.rel(b.Path("meta."+platform+".json")))
 	}
+	m, err := b.Meta()
+	if err != nil {
+		return nil, err
+	}
 	name := strings.Join(platforms, "-") + "-"
-	return j.send(ctx, imageKind, name, handoff.PackOptions{Paths: paths})
+	return j.send(ctx, imageKind, name, handoff.PackOptions{
+		Paths: paths, Labels: map[string]string{buildLabel: b.ID, commitLabel: m.OSTreeCommit}, Base: j.received.base(buildKind),
+	})
 }
 
 func (j *Job) rel(path string) string {
@@ -100,9 +117,7 @@ func (j *Job) send(ctx context.Context, kind, middle string, o handoff.PackOptio
 	end := j.Step.Group("pack for the next job")
 	defer end()
 	o.Kind, o.Arch = kind, j.Arch.RPM
-	if j.revision != "" {
-		o.Labels = map[string]string{revisionLabel: j.revision}
-	}
+	o.Labels = j.labels(o.Labels)
 	dir, err := j.Fresh(outgoing)
 	if err != nil {
 		return nil, err
@@ -119,6 +134,10 @@ func (j *Job) send(ctx context.Context, kind, middle string, o handoff.PackOptio
 	}
 	j.Step.Log("%s: %d files, %.1f MB, packed %.1f MB", artifact, len(receipt.Manifest.Entries),
 		float64(receipt.Manifest.Bytes())/1e6, float64(info.Size())/1e6)
+	if m := receipt.Manifest; m.Base != nil {
+		j.Step.Log("%.1f MB of it are in %s and were not packed again", float64(m.Bytes()-m.Stored())/1e6, m.Base.Name)
+	}
+	j.sent = receipt
 	return receipt.Manifest, errors.Join(
 		j.Step.Output("artifact", artifact),
 		j.Step.Output("pack", pack),
@@ -126,92 +145,12 @@ func (j *Job) send(ctx context.Context, kind, middle string, o handoff.PackOptio
 	)
 }
 
+// labels are those of every pack of this job, and more; empty ones are left out.
+func (j *Job) labels(more map[string]string) map[string]string {
+	all := map[string]string{revisionLabel: j.revision, jobLabel: os.Getenv("GITHUB_JOB")}
+	maps.Copy(all, more)
+	maps.DeleteFunc(all, func(_, value string) bool { return value == "" })
+	return all
+}
+
 const packSuffix = ".tar.zst"
-
-// ReceiveCache unpacks what fetch sent.
-func (j *Job) ReceiveCache(ctx context.Context) error {
-	return j.receive(ctx, cacheKind, "nosa-cache-"+j.Arch.RPM)
-}
-
-// ReceiveBuild unpacks what build sent.
-func (j *Job) ReceiveBuild(ctx context.Context) error {
-	return j.receive(ctx, buildKind, "nosa-build-"+j.Arch.RPM)
-}
-
-// ReceiveImages unpacks all images that came, at least one, and merges what
-// their stages recorded, so that the work directory becomes what it would be
-// had all stages run here.
-func (j *Job) ReceiveImages(ctx context.Context) error {
-	if !j.handoff {
-		return nil
-	}
-	packs, err := j.images()
-	if err != nil {
-		return err
-	}
-	for _, pack := range packs {
-		if err := j.unpack(ctx, imageKind, pack); err != nil {
-			return err
-		}
-	}
-	b, err := j.Build()
-	if err != nil {
-		return err
-	}
-	if _, _, err := b.Finalize(false); err != nil {
-		return fmt.Errorf("merge the records of the images: %w", err)
-	}
-	return b.Update(func(m *workdir.Meta) error {
-		m.DelayedMetaMerge = new(false)
-		return nil
-	})
-}
-
-// images lists the packs with images, sorted.
-func (j *Job) images() ([]string, error) {
-	list, err := os.ReadDir(filepath.Join(j.temp, incoming))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	var packs []string
-	for _, e := range list {
-		if name, ok := strings.CutSuffix(e.Name(), "-"+j.Arch.RPM+packSuffix); ok && strings.HasPrefix(name, "nosa-image-") {
-			packs = append(packs, filepath.Join(j.temp, incoming, e.Name()))
-		}
-	}
-	if len(packs) == 0 {
-		return nil, missing(imageKind, "nosa-image-PLATFORM-"+j.Arch.RPM)
-	}
-	slices.Sort(packs)
-	return packs, nil
-}
-
-func (j *Job) receive(ctx context.Context, kind, artifact string) error {
-	if !j.handoff {
-		return nil
-	}
-	pack := filepath.Join(j.temp, incoming, artifact+packSuffix)
-	if _, err := os.Stat(pack); errors.Is(err, fs.ErrNotExist) {
-		return missing(kind, artifact)
-	}
-	return j.unpack(ctx, kind, pack)
-}
-
-func missing(kind, artifact string) error {
-	return fmt.Errorf("artifact %s is not here; a job that this one needs must run %s", artifact, makers[kind])
-}
-
-func (j *Job) unpack(ctx context.Context, kind, pack string) error {
-	end := j.Step.Group("unpack " + filepath.Base(pack))
-	defer end()
-	receipt, err := handoff.UnpackFile(ctx, pack, j.Workdir, handoff.UnpackOptions{
-		Kind: kind, Arch: j.Arch.RPM, Labels: map[string]string{revisionLabel: j.revision},
-	})
-	if err != nil {
-		return err
-	}
-	j.Step.Log("%d files, %.1f MB, all checksums verified, manifest sha256 %s",
-		len(receipt.Manifest.Entries), float64(receipt.Manifest.Bytes())/1e6, receipt.Digest)
-	// Unpacked, it only takes the room that a runner has little of.
-	return os.Remove(pack)
-}

@@ -16,6 +16,7 @@ import (
 	"github.com/nestos/nosa-actions/internal/arch"
 	"github.com/nestos/nosa-actions/internal/assembler"
 	"github.com/nestos/nosa-actions/internal/diag"
+	"github.com/nestos/nosa-actions/internal/handoff"
 	"github.com/nestos/nosa-actions/internal/tool"
 	"github.com/nestos/nosa-actions/internal/workdir"
 )
@@ -63,6 +64,9 @@ type Job struct {
 	temp      string
 	handoff   bool
 	revision  string // of the config; "" if unknown
+	received  shelf
+	restored  *handoff.Base // the cache of an earlier run
+	sent      handoff.Receipt
 	nosa      assembler.Assembler
 }
 

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +12,6 @@ import (
 	"slices"
 
 	"github.com/nestos/nosa-actions/internal/action"
-	"github.com/nestos/nosa-actions/internal/handoff"
 )
 
 // packName are the packs that a release is made of: kind and architecture.
@@ -32,30 +32,30 @@ func ReceiveBuilds(ctx context.Context, s *action.Step) ([]string, error) {
 	// Builds come before the images that belong to them.
 	slices.SortStableFunc(list, func(a, b fs.DirEntry) int { return kindOf(a) - kindOf(b) })
 	var dirs []string
-	revision := map[string]string{}
+	shelves := map[string]*shelf{} // by architecture
+	revision := ""
 	for _, entry := range list {
 		match := packName.FindStringSubmatch(entry.Name())
 		if match == nil {
 			continue
 		}
 		kind, arch := match[1], match[2]
-		dir := filepath.Join(temp, "nosa-builds", arch)
-		if !slices.Contains(dirs, dir) {
+		at := shelves[arch]
+		if at == nil {
 			if kind != buildKind {
 				return nil, fmt.Errorf("artifact %s is here without nosa-build-%s; a job that this one needs must run %s", entry.Name(), arch, makers[buildKind])
 			}
-			if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
+			at = &shelf{step: s, dir: filepath.Join(temp, "nosa-builds", arch), arch: arch}
+			if err := errors.Join(os.RemoveAll(at.dir), os.MkdirAll(at.dir, 0o755)); err != nil {
 				return nil, err
 			}
-			dirs = append(dirs, dir)
+			shelves[arch] = at
+			dirs = append(dirs, at.dir)
 		}
-		receipt, err := unpackRelease(ctx, s, filepath.Join(temp, incoming, entry.Name()), dir, kind, arch, revision)
-		if err != nil {
+		if err := at.add(ctx, kind, filepath.Join(temp, incoming, entry.Name()), revision); err != nil {
 			return nil, err
 		}
-		if is := receipt.Manifest.Labels[revisionLabel]; is != "" {
-			revision[revisionLabel] = is
-		}
+		revision = cmp.Or(revision, at.parcels[len(at.parcels)-1].Manifest.Labels[revisionLabel])
 	}
 	if len(dirs) == 0 {
 		return nil, missing(buildKind, "nosa-build-ARCH")
@@ -68,15 +68,4 @@ func kindOf(e fs.DirEntry) int {
 		return 1
 	}
 	return 0
-}
-
-func unpackRelease(ctx context.Context, s *action.Step, pack, dir, kind, arch string, labels map[string]string) (handoff.Receipt, error) {
-	end := s.Group("unpack " + filepath.Base(pack))
-	defer end()
-	receipt, err := handoff.UnpackFile(ctx, pack, dir, handoff.UnpackOptions{Kind: kind, Arch: arch, Labels: labels})
-	if err != nil {
-		return receipt, err
-	}
-	s.Log("%d files, %.1f MB, all checksums verified", len(receipt.Manifest.Entries), float64(receipt.Manifest.Bytes())/1e6)
-	return receipt, os.Remove(pack)
 }

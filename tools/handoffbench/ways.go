@@ -40,15 +40,28 @@ func (w way) String() string {
 	return s + fmt.Sprintf(" %12d", w.bytes)
 }
 
-// timed adds what do takes. What was written before does not count.
-func timed(sum *float64, step string, do func() error) error {
-	fmt.Fprintf(os.Stderr, "%s ...\n", step)
-	unix.Sync()
-	begin := time.Now()
-	if err := do(); err != nil {
-		return fmt.Errorf("%s: %w", step, err)
+// timed is a step that adds what do takes. What was written before does not
+// count.
+func timed(sum *float64, step string, do func() error) func() error {
+	return func() error {
+		fmt.Fprintf(os.Stderr, "%s ...\n", step)
+		unix.Sync()
+		begin := time.Now()
+		if err := do(); err != nil {
+			return fmt.Errorf("%s: %w", step, err)
+		}
+		*sum += time.Since(begin).Seconds()
+		return nil
 	}
-	*sum += time.Since(begin).Seconds()
+}
+
+// inOrder runs steps until one fails.
+func inOrder(steps ...func() error) error {
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -73,7 +86,7 @@ func (b *bench) ours(ctx context.Context) (way, error) {
 	}
 	for _, part := range parts {
 		name := part + ".tar.zst"
-		err := errors.Join(
+		err := inOrder(
 			timed(&w.pack, "pack "+part, func() error {
 				_, err := handoff.PackFile(ctx, filepath.Join(packs, name), b.src, handoff.PackOptions{Paths: []string{part}})
 				return err
@@ -104,7 +117,7 @@ func (b *bench) plain(ctx context.Context) (way, error) {
 		return w, err
 	}
 	for _, part := range parts {
-		err := errors.Join(
+		err := inOrder(
 			timed(&w.upload, "upload plain "+part, func() error { return b.service.Upload(ctx, "plain-"+part, filepath.Join(b.src, part), 6) }),
 			timed(&w.download, "download", func() error { return b.service.Download(ctx, "plain-"+part, filepath.Join(dst, part)) }),
 		)
@@ -127,7 +140,7 @@ func (b *bench) tar(ctx context.Context) (way, error) {
 		return w, err
 	}
 	file := filepath.Join(b.dir, "plain.tar.zst")
-	err = errors.Join(
+	err = inOrder(
 		timed(&w.pack, "tar -cS | zstd -T0", func() error {
 			return pipe(ctx, tool.Cmd{Name: "tar", Args: append([]string{"-C", b.src, "-cS"}, parts...)},
 				tool.Cmd{Name: "zstd", Args: []string{"-q", "-T0", "-f", "-o", file}})
@@ -168,10 +181,10 @@ func pipe(ctx context.Context, from, to tool.Cmd) error {
 func (b *bench) cp(ctx context.Context) (way, error) {
 	w := way{name: "cp"}
 	dst := filepath.Join(b.dir, "cp")
-	err := timed(&w.unpack, "cp -a --sparse=always", func() error {
+	err := inOrder(timed(&w.unpack, "cp -a --sparse=always", func() error {
 		_, err := tool.Host{}.Run(ctx, tool.Cmd{Name: "cp", Args: []string{"-a", "--sparse=always", b.src, dst}})
 		return err
-	})
+	}))
 	return w, errors.Join(err, os.RemoveAll(dst))
 }
 
