@@ -23,10 +23,13 @@ import (
 // found again.
 const (
 	chunkerName = "fastcdc-v1.0.0"
-	minChunk    = 256 << 10
+	minChunk    = 512 << 10
 	meanChunk   = 1 << 20
 	maxChunk    = 4 << 20
 )
+
+// sideBySide is from how many bytes on two digests are made at once.
+const sideBySide = 64 << 10
 
 // stamp tells whether a file was written to since.
 type stamp struct {
@@ -144,7 +147,7 @@ func (c *cutter) cut(r io.Reader, e *Entry, whole hash.Hash) (int64, error) {
 
 // both adds a chunk to the digest of the whole and gives its own, at once.
 func both(whole hash.Hash, chunk []byte) string {
-	if len(chunk) < minChunk {
+	if len(chunk) < sideBySide {
 		whole.Write(chunk)
 		return digest(chunk)
 	}

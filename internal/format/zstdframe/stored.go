@@ -10,16 +10,40 @@ import (
 const (
 	frameMagic   = 0xFD2FB528
 	maxBlock     = 128 << 10 // RFC 8878, section 3.1.1.2.4
+	segment      = 256 << 10 // is compressed or not as a whole
 	minStored    = 4 << 10   // below, compressing costs nothing
 	sampleSize   = 4 << 10
-	samples      = 16   // of a frame
-	worthwhile   = 3    // more of them than this must have order
+	samples      = 8    // of a segment
+	worthwhile   = 1    // more of them than this must have order
 	noOrder      = 7.76 // bits of entropy in a byte; chance alone gives 7.955
 	blockRaw     = 0
 	blockRLE     = 1
 	blockPacked  = 2
 	checksumSize = 4
 )
+
+// appendFrames appends frames of the content: segments that look compressed are
+// stored, the others are not, and neighbours of a kind share a frame.
+func appendFrames(out, content []byte, compress func(content, out []byte) []byte) []byte {
+	for len(content) > 0 {
+		n := min(segment, len(content))
+		store := looksCompressed(content[:n])
+		for n < len(content) {
+			next := min(segment, len(content)-n)
+			if looksCompressed(content[n:n+next]) != store {
+				break
+			}
+			n += next
+		}
+		if store {
+			out = appendStored(out, content[:n])
+		} else {
+			out = compress(content[:n], out)
+		}
+		content = content[n:]
+	}
+	return out
+}
 
 // looksCompressed tells from samples whether compressing would be in vain: what
 // is packed already, or encrypted, has no order to be found.

@@ -27,6 +27,11 @@ func TestWhatIsCompressedIsNotCompressedAgain(t *testing.T) {
 	require.True(t, looksCompressed(packed.Bytes()))
 	require.False(t, looksCompressed(text.Bytes()))
 	require.False(t, looksCompressed(half))
+	mixed := appendFrames(nil, half, func(content, out []byte) []byte {
+		require.Equal(t, text.Bytes()[:2<<20], content)
+		return append(out, "compressed"...)
+	})
+	require.Len(t, mixed, 2<<20+13+3*(2<<20)/maxBlock+len("compressed"))
 	require.False(t, looksCompressed(make([]byte, 4<<20)))
 	require.False(t, looksCompressed(random[:100]), "not worth a look")
 	require.Len(t, appendStored(nil, random), len(random)+13+3*len(random)/maxBlock)

@@ -137,11 +137,11 @@ func (z *Writer) flush() error {
 	return nil
 }
 
-// frame makes one frame.
+// frame makes one frame, or some that together are no larger.
 func (z *Writer) frame(content []byte) []byte {
 	out := reuse(z.spent, 0)
-	if z.store && looksCompressed(content) {
-		return appendStored(out, content)
+	if z.store && len(content) > 0 {
+		return appendFrames(out, content, z.enc.EncodeAll)
 	}
 	return z.enc.EncodeAll(content, out)
 }
