@@ -18,7 +18,7 @@ import (
 )
 
 // names are the actions in the order of a pipeline.
-var names = []string{"fetch", "build", "buildextend", "run-test"}
+var names = []string{"plan", "fetch", "build", "buildextend", "run-test"}
 
 // files are all action.yml files; those that are no part of the one that does all
 // come last.
@@ -124,7 +124,7 @@ func TestEverythingIsDescribed(t *testing.T) {
 		}
 		for name, out := range m.Outputs {
 			require.Regexp(t, `^[A-Z`+"`"+`].*\.$`, out.Description, name)
-			parts := regexp.MustCompile(`^\$\{\{ steps\.([a-z-]+)\.outputs\.([a-z-]+) \}\}$`).FindStringSubmatch(out.Value)
+			parts := regexp.MustCompile(`^\$\{\{ steps\.([a-z-]+)\.outputs\.([a-z0-9-]+) \}\}$`).FindStringSubmatch(out.Value)
 			require.NotNil(t, parts, out.Value)
 			require.True(t, ids[parts[1]], out.Value)
 			require.Equal(t, name, parts[2])

@@ -30,6 +30,8 @@ func run(ctx context.Context, step *action.Step) error {
 		// merges; none of them can see the others' meta.json.
 		args = append(args, "--delay-meta-merge")
 	}
+	ctx, done := in.Limit(ctx)
+	defer done()
 	j, err := job.Open(ctx, step, in)
 	if err != nil {
 		return err

@@ -7,9 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
-	"slices"
 
 	"github.com/nestos/nosa-actions/internal/action"
+	"github.com/nestos/nosa-actions/internal/assembler"
 	"github.com/nestos/nosa-actions/internal/job"
 	"github.com/nestos/nosa-actions/internal/report"
 	"github.com/nestos/nosa-actions/internal/workdir"
@@ -19,10 +19,9 @@ func main() { os.Exit(action.Main(run)) }
 
 func run(ctx context.Context, step *action.Step) error {
 	in := job.ReadInputs(step)
-	chosen := step.Choices("platforms", job.Platforms...)
-	if len(chosen) == 0 {
-		step.Wrong("platforms", "is empty", "name at least one, such as qemu")
-	}
+	chosen := job.ReadPlatforms(step, in.Handoff)
+	ctx, done := in.Limit(ctx)
+	defer done()
 	j, err := job.Open(ctx, step, in)
 	if err != nil {
 		return err
@@ -34,18 +33,30 @@ func run(ctx context.Context, step *action.Step) error {
 	if err != nil {
 		return err
 	}
-	for _, platform := range job.Platforms {
-		if !slices.Contains(chosen, platform) {
-			continue
-		}
-		if err := j.Run(ctx, "buildextend-"+platform, "--build="+b.ID); err != nil {
-			return err
-		}
+	if err := extend(ctx, j, b, chosen); err != nil {
+		return err
 	}
 	if _, err := j.SendImages(ctx, b, chosen); err != nil {
 		return err
 	}
 	return finish(j, b, chosen)
+}
+
+// extend makes the images side by side from one deployment, or one after the other
+// where the assembler has no command for several.
+func extend(ctx context.Context, j *job.Job, b workdir.Build, chosen []string) error {
+	if len(chosen) > 1 {
+		err := j.Run(ctx, "buildextend", append([]string{"--build=" + b.ID}, chosen...)...)
+		if !assembler.UnknownCommand(err) {
+			return err
+		}
+	}
+	for _, platform := range chosen {
+		if err := j.Run(ctx, "buildextend-"+platform, "--build="+b.ID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // finish tells where the images lie, as JSON for use in later steps.

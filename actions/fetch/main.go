@@ -6,10 +6,10 @@ import (
 	"context"
 	"errors"
 	"os"
-	"strings"
+	"path/filepath"
+	"strconv"
 
 	"github.com/nestos/nosa-actions/internal/action"
-	"github.com/nestos/nosa-actions/internal/handoff"
 	"github.com/nestos/nosa-actions/internal/job"
 	"github.com/nestos/nosa-actions/internal/report"
 )
@@ -18,10 +18,20 @@ func main() { os.Exit(action.Main(run)) }
 
 func run(ctx context.Context, step *action.Step) error {
 	in := job.ReadInputs(step)
+	use, prefix := job.ReadCache(step)
+	job.ReadPlatforms(step, in.Handoff) // for the plan alone
 	var args []string
-	if step.Bool("strict") {
+	strict, update := step.Bool("strict"), step.Bool("update-lockfile")
+	switch {
+	case strict && update:
+		step.Wrong("strict", "excludes update-lockfile", "a lockfile that is written anew allows nothing yet; run strict in the next step")
+	case strict:
 		args = append(args, "--strict")
+	case update:
+		args = append(args, "--update-lockfile")
 	}
+	ctx, done := in.Limit(ctx)
+	defer done()
 	j, err := job.Open(ctx, step, in)
 	if err != nil {
 		return err
@@ -29,28 +39,54 @@ func run(ctx context.Context, step *action.Step) error {
 	if err := j.Validate(ctx, in.Variant); err != nil {
 		return err
 	}
-	if err := j.Run(ctx, "fetch", args...); err != nil {
-		return err
+	var keys job.CacheKeys
+	if use {
+		if keys, err = j.CacheKeys(prefix, in.YumRepos); err != nil {
+			return err
+		}
 	}
-	sent, err := j.SendCache(ctx)
+	fetched, err := fetch(ctx, j, keys, args)
 	if err != nil {
 		return err
 	}
-	return errors.Join(step.Output("work-dir", j.Workdir), summary(step, sent))
+	if _, err := j.SendCache(ctx); err != nil {
+		return err
+	}
+	return finish(j, fetched, update)
 }
 
-// summary tells what the pack holds; without one there is nothing to tell that
-// the build will not tell better.
-func summary(step *action.Step, sent *handoff.Manifest) error {
-	if sent == nil {
+func fetch(ctx context.Context, j *job.Job, keys job.CacheKeys, args []string) (job.Fetched, error) {
+	cache, err := j.AdmitPackages(keys)
+	if err != nil {
+		return job.Fetched{}, err
+	}
+	if err := j.Run(ctx, "fetch", args...); err != nil {
+		return job.Fetched{}, err
+	}
+	return j.OfferPackages(cache)
+}
+
+func finish(j *job.Job, f job.Fetched, update bool) error {
+	lockfile := ""
+	if update {
+		lockfile = filepath.Join(j.Config, "manifest-lock."+j.Arch.RPM+".json")
+	}
+	return errors.Join(
+		j.Step.Output("work-dir", j.Workdir),
+		j.Step.Output("packages", strconv.Itoa(f.Packages)),
+		j.Step.Output("downloaded", strconv.Itoa(f.Downloaded)),
+		j.Step.Output("lockfile", lockfile),
+		j.Step.Output("cache-save", f.SaveKey),
+		summary(j.Step, f),
+	)
+}
+
+// summary tells what was fetched. An assembler that keeps its packages in its own
+// way does not say.
+func summary(step *action.Step, f job.Fetched) error {
+	if f.Packages == 0 {
 		return nil
 	}
-	var f report.Fetch
-	for _, e := range sent.Entries {
-		if strings.HasSuffix(string(e.Path), ".rpm") {
-			f.Packages++
-			f.Bytes += e.Size
-		}
-	}
-	return step.Summary(f.Markdown())
+	told := report.Fetch{Packages: f.Packages, Bytes: f.Bytes, Downloaded: f.Downloaded, DownloadedBytes: f.DownloadedBytes}
+	return step.Summary(told.Markdown())
 }

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 
 	"github.com/nestos/nosa-actions/internal/action"
@@ -25,20 +24,13 @@ func main() { os.Exit(action.Main(run)) }
 
 func run(ctx context.Context, step *action.Step) error {
 	in := job.ReadInputs(step)
-	patterns := step.List("tests")
-	for _, p := range patterns {
-		if strings.HasPrefix(p, "-") {
-			step.Wrong("tests", fmt.Sprintf("has the word %q", p), "name tests, or patterns of their names")
-		}
-	}
+	choice := readChoice(step)
 	name := step.Input("name")
 	if !artifactWord.MatchString(name) {
 		step.Wrong("name", fmt.Sprintf("is %q", name), "write a word of letters, digits, dots, dashes and underscores")
 	}
-	parallel := step.Required("parallel")
-	if n, err := strconv.Atoi(parallel); parallel != "auto" && parallel != "" && (err != nil || n < 1) {
-		step.Wrong("parallel", fmt.Sprintf("is %q", parallel), "write a number from 1, or auto")
-	}
+	ctx, done := in.Limit(ctx)
+	defer done()
 	j, err := job.Open(ctx, step, in)
 	if err != nil {
 		return err
@@ -55,8 +47,7 @@ func run(ctx context.Context, step *action.Step) error {
 	}
 	// Kola makes the directory itself and refuses a foreign one.
 	results = filepath.Join(results, "kola")
-	args := append([]string{"run", "--output-dir=" + results, "--parallel=" + parallel}, patterns...)
-	failed := j.Run(ctx, "kola", args...)
+	failed := j.Run(ctx, "kola", append([]string{"run", "--output-dir=" + results}, choice...)...)
 	// Outputs and summary matter most when a test failed.
 	return finish(j, name, filepath.Join(j.Workdir, results), failed)
 }

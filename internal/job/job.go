@@ -10,7 +10,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
+	"time"
 
 	"github.com/nestos/nosa-actions/internal/action"
 	"github.com/nestos/nosa-actions/internal/arch"
@@ -23,7 +25,10 @@ import (
 
 // Inputs are those that every action has.
 type Inputs struct {
-	Config  string // path of the config, relative to the workspace
+	// Config is the path of the config, relative to the workspace or to
+	// Checkout, the directory in it that another repository was checked out to.
+	Config, Checkout string
+
 	Variant string // variant of the manifest; "" is the default one
 	// YumRepos is a directory with .repo files beside those of the config, ""
 	// if there is none.
@@ -33,7 +38,15 @@ type Inputs struct {
 	// Assembler is "host", or the image that stages run in; Engine is what runs
 	// it, "buildah" or "podman".
 	Assembler, Engine string
+	FreeDiskSpace     bool          // remove what a hosted runner has to spare
+	Timeout           time.Duration // of the step; 0 is none
 }
+
+// foreignCheckout is where the action.yml files check a config-repository out to,
+// relative to the workspace.
+const foreignCheckout = ".nosa-config"
+
+var repositoryName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+$`)
 
 // ReadInputs reads the common inputs of a step; Open reports what is wrong with
 // them and with those that the caller reads in between.
@@ -46,11 +59,31 @@ func ReadInputs(s *action.Step) Inputs {
 		Handoff:  s.Bool("handoff"),
 	}
 	in.Assembler, in.Engine = readAssembler(s)
+	in.FreeDiskSpace = s.Bool("free-disk-space")
+	in.Timeout = time.Duration(s.Int("timeout-minutes", 1, 5*24*60)) * time.Minute
+	repository, ref := s.Input("config-repository"), s.Input("config-ref")
+	switch {
+	case repository != "" && !repositoryName.MatchString(repository):
+		s.Wrong("config-repository", fmt.Sprintf("is %q", repository), "write OWNER/NAME")
+	case repository != "":
+		in.Checkout = foreignCheckout
+	case ref != "":
+		s.Wrong("config-ref", "is set without config-repository", "name the repository, or give the ref to actions/checkout")
+	}
 	s.Int("retention-days", 0, 400) // used by the upload alone
 	if strings.HasPrefix(in.Variant, "-") || strings.Contains(in.Variant, "/") {
 		s.Wrong("variant", fmt.Sprintf("is %q", in.Variant), "write the NAME of manifest-NAME.yaml")
 	}
 	return in
+}
+
+// Limit ends a context when the time of the step is up.
+func (in Inputs) Limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	if in.Timeout == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeoutCause(ctx, in.Timeout, fmt.Errorf(
+		"stopped after %d minutes, as the input timeout-minutes says; give it more, or take a faster runner", int(in.Timeout.Minutes())))
 }
 
 // Job is one job of a workflow at work.
@@ -73,10 +106,7 @@ type Job struct {
 // Open makes the work directory for the config, running nosa init, or takes the
 // one that an earlier action of the job made for the same config.
 func Open(ctx context.Context, s *action.Step, in Inputs) (*Job, error) {
-	if err := s.InputErr(); err != nil {
-		return nil, err
-	}
-	j, err := locate(s, in)
+	j, err := Locate(s, in)
 	if err != nil {
 		return nil, err
 	}
@@ -121,8 +151,12 @@ func (j *Job) made() (bool, error) {
 	return true, nil
 }
 
-// locate finds everything that must be there before anything runs.
-func locate(s *action.Step, in Inputs) (*Job, error) {
+// Locate reports wrong inputs and finds everything that must be there before
+// anything runs. It makes nothing.
+func Locate(s *action.Step, in Inputs) (*Job, error) {
+	if err := s.InputErr(); err != nil {
+		return nil, err
+	}
 	workspace, err := s.Workspace()
 	if err != nil {
 		return nil, err
@@ -140,12 +174,15 @@ func locate(s *action.Step, in Inputs) (*Job, error) {
 		return nil, err
 	}
 	j := &Job{Step: s, Arch: host, workspace: workspace, temp: temp, handoff: in.Handoff}
-	j.Config = inside(workspace, in.Config)
+	j.Config = inside(filepath.Join(workspace, in.Checkout), in.Config)
 	j.Workdir = filepath.Join(temp, "nosa")
 	if in.Workdir != "" {
 		j.Workdir = inside(workspace, in.Workdir)
 	}
 	if err := j.checkConfig(in.Config); err != nil {
+		return nil, err
+	}
+	if err := j.checkYumRepos(in.YumRepos); err != nil {
 		return nil, err
 	}
 	j.nosa, err = j.assembler(in, filepath.Dir(self))
@@ -175,6 +212,21 @@ func (j *Job) checkConfig(input string) error {
 		}
 	}
 	return found.Err()
+}
+
+func (j *Job) checkYumRepos(input string) error {
+	if input == "" {
+		return nil
+	}
+	if info, err := os.Stat(inside(j.workspace, input)); err != nil || !info.IsDir() {
+		var found diag.List
+		found.Add(diag.Finding{
+			Message: fmt.Sprintf("input yumrepos: there is no directory %q in the workspace", input),
+			Mend:    "make it in an earlier step of this job, or leave the input empty",
+		})
+		return found.Err()
+	}
+	return nil
 }
 
 // Run runs a stage as a group of the log. What it says about places in the

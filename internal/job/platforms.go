@@ -1,6 +1,11 @@
 package job
 
-import "cmp"
+import (
+	"cmp"
+	"slices"
+
+	"github.com/nestos/nosa-actions/internal/action"
+)
 
 // Platforms are those whose images the assembler makes; each comes after those that
 // it is made from.
@@ -34,4 +39,20 @@ func PlatformGroups(chosen []string) [][]string {
 		groups[i] = append(groups[i], p)
 	}
 	return groups
+}
+
+// ReadPlatforms reads the platforms to make images for, in the order in which they
+// can be made. Within a pipeline of several jobs a platform must come with the one
+// that it is made from, which would not be there.
+func ReadPlatforms(s *action.Step, handoff bool) []string {
+	chosen := s.Choices("platforms", Platforms...)
+	if len(chosen) == 0 {
+		s.Wrong("platforms", "is empty", "name at least one, such as qemu")
+	}
+	for _, platform := range chosen {
+		if from, ok := madeFrom[platform]; ok && handoff && !slices.Contains(chosen, from) {
+			s.Wrong("platforms", "has "+platform+" without "+from, "the one is made from the other; name both in the same list")
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(Platforms), func(p string) bool { return !slices.Contains(chosen, p) })
 }

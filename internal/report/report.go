@@ -13,15 +13,24 @@ import (
 // maxRows bounds long tables; a summary is for reading.
 const maxRows = 200
 
-// Fetch tells what was downloaded.
+// Fetch tells what was fetched: the packages of the build, and which of them were
+// not here already. Sizes are in bytes.
 type Fetch struct {
-	Packages int
-	Bytes    int64
+	Packages, Downloaded   int
+	Bytes, DownloadedBytes int64
 }
 
 // Markdown is the section of the summary.
 func (f Fetch) Markdown() string {
-	return fmt.Sprintf("### Packages\n\n%d packages, %s\n", f.Packages, Size(f.Bytes))
+	from := ""
+	switch f.Downloaded {
+	case f.Packages:
+	case 0:
+		from = ", all of them from the cache"
+	default:
+		from = fmt.Sprintf("; downloaded %d of them, %s", f.Downloaded, Size(f.DownloadedBytes))
+	}
+	return fmt.Sprintf("### Packages\n\n%d packages, %s%s\n", f.Packages, Size(f.Bytes), from)
 }
 
 // Build tells about a build: what it is, its artifacts, and which packages

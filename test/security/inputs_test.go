@@ -168,7 +168,7 @@ var outputName = regexp.MustCompile(`steps\.[\w-]+\.outputs\.([\w-]+)`)
 func outputNames(t *testing.T, action string) []string {
 	t.Helper()
 	var names []string
-	for _, a := range append(slices.Clone(pipeline), action) {
+	for _, a := range append(slices.Clone(pipeline), "actions/plan", action) {
 		text, err := os.ReadFile(filepath.Join("../..", a, "action.yml"))
 		require.NoError(t, err)
 		for _, match := range outputName.FindAllStringSubmatch(string(text), -1) {

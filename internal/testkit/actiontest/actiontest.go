@@ -168,17 +168,24 @@ func unpack(ts *testscript.TestScript, neg bool, args []string) {
 // outputs is the script command "outputs NAME=VALUE...": the step set these
 // outputs, and maybe others.
 func outputs(ts *testscript.TestScript, neg bool, args []string) {
-	lines := strings.Split(ts.ReadFile(ts.Getenv("GITHUB_OUTPUT")), "\n")
-	set := map[string]string{}
-	for i, line := range lines {
-		if name, _, ok := strings.Cut(line, "<<"); ok && i+1 < len(lines) {
-			set[name] = lines[i+1]
-		}
-	}
+	set := ParseOutputs(ts.ReadFile(ts.Getenv("GITHUB_OUTPUT")))
 	for _, arg := range args {
 		name, want, _ := strings.Cut(arg, "=")
 		if got, ok := set[name]; (ok && got == want) == neg {
 			ts.Fatalf("output %s is %q", name, got)
 		}
 	}
+}
+
+// ParseOutputs reads the file that a step sets its outputs in; none has a line
+// break.
+func ParseOutputs(text string) map[string]string {
+	lines := strings.Split(text, "\n")
+	set := map[string]string{}
+	for i, line := range lines {
+		if name, _, ok := strings.Cut(line, "<<"); ok && i+1 < len(lines) {
+			set[name] = lines[i+1]
+		}
+	}
+	return set
 }

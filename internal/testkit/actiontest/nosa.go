@@ -93,10 +93,19 @@ func stage(name string, args []string) error {
 		return exportRepo(d, args)
 	}
 	platform, ok := strings.CutPrefix(name, "buildextend-")
-	if !ok {
+	if !ok && name != "buildextend" {
 		return fmt.Errorf("unknown command: %s", name)
 	}
-	return extend(d, platform)
+	platforms := []string{platform}
+	if !ok {
+		platforms = slices.DeleteFunc(args, func(a string) bool { return strings.HasPrefix(a, "-") })
+	}
+	for _, platform := range platforms {
+		if err := extend(d, platform); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func initialise(host arch.Arch, args []string) error {
@@ -130,7 +139,17 @@ func fetch(d *workdir.Dir) error {
 	if err := os.MkdirAll(filepath.Join(d.Cache(), "rpms"), 0o755); err != nil {
 		return err
 	}
-	for name, content := range map[string]string{"rpms/a-1-1.noarch.rpm": "first package", "rpms/b-2-1.x86_64.rpm": "second", "fetched-stamp": ""} {
+	for name, content := range map[string]string{
+		"rpms/a-1-1.noarch.rpm": "first package\n", "rpms/b-2-1.x86_64.rpm": "second\n", "fetched-stamp": "",
+		"packages.json": `{"packages": [{"file": "a-1-1.noarch.rpm", "size": 14}, {"file": "b-2-1.x86_64.rpm", "size": 7}]}`,
+	} {
+		// As nosa does: what is here already and right is left alone.
+		if is, err := os.ReadFile(filepath.Join(d.Cache(), name)); err == nil && string(is) == content {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(d.Cache(), name)); err != nil {
+			return err
+		}
 		if err := os.WriteFile(filepath.Join(d.Cache(), name), []byte(content), 0o644); err != nil {
 			return err
 		}
