@@ -46,6 +46,7 @@ var badness = []struct {
 	{what: "core dump", pattern: regexp.MustCompile(`[Cc]ore dump`)},
 	{what: "systemd ordering cycle", pattern: regexp.MustCompile(`(Ordering cycle found.*)`)},
 	{what: "out of memory", pattern: regexp.MustCompile(`(\S+) invoked oom-killer`)},
+	{what: "full disk", pattern: regexp.MustCompile(`(.*No space left on device.*)`), warn: true},
 	{what: "systemd generator failure", pattern: regexp.MustCompile(`(\S*/system-generators/\S+) (?:failed with exit status|terminated by signal|failed due to unknown reason)`)},
 }
 

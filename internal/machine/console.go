@@ -29,8 +29,8 @@ var fatal = []struct {
 var prompts = regexp.MustCompile(`^(grub rescue)> ?$|^(grub)> ?$`)
 
 const (
-	tailSize = 16 << 10 // kept for messages
-	lineSize = 8 << 10  // longer lines are examined in parts
+	tailSize = 128 << 10 // kept for messages, and at times twice as much
+	lineSize = 8 << 10   // longer lines are examined in parts
 )
 
 // FatalError says what on the console ended the hope that the guest comes up.
@@ -55,6 +55,7 @@ type Console struct {
 	tail   []byte
 	line   []byte
 	failed *FatalError
+	starts looping
 	settle time.Duration // time for the words that follow a failure
 	done   chan struct{}
 }
@@ -77,8 +78,8 @@ func (c *Console) Write(p []byte) (int, error) {
 	}
 	c.sinks = live
 	c.tail = append(c.tail, p...)
-	if over := len(c.tail) - tailSize; over > 0 {
-		c.tail = append(c.tail[:0], c.tail[over:]...)
+	if len(c.tail) > 2*tailSize {
+		c.tail = append(c.tail[:0], c.tail[len(c.tail)-tailSize:]...)
 	}
 	for rest := p; len(rest) > 0; {
 		end := bytes.IndexByte(rest, '\n') + 1
@@ -102,6 +103,10 @@ func (c *Console) examine(line string) {
 	if c.failed != nil {
 		return
 	}
+	if loop := c.starts.line(line); loop != nil {
+		c.fail(loop.What, loop.Detail)
+		return
+	}
 	for _, f := range fatal {
 		if m := f.pattern.FindStringSubmatch(line); m != nil {
 			detail := ""
@@ -119,6 +124,21 @@ func (c *Console) fail(what, detail string) {
 		c.failed = &FatalError{What: what, Detail: detail}
 		time.AfterFunc(c.settle, func() { close(c.done) })
 	}
+}
+
+// loggedIn tells that the start came to its end: what starts from now on is no
+// part of a loop.
+func (c *Console) loggedIn() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.starts = looping{}
+}
+
+// text is what is kept of the output, as plain text.
+func (c *Console) text() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return Plain(c.tail)
 }
 
 // Failed is closed shortly after the console has shown that the boot failed.
@@ -164,7 +184,7 @@ func (c *Console) withTail(err error) error {
 	if err == nil {
 		return nil
 	}
-	return &tailError{err: err, tail: c.Tail(25)}
+	return &tailError{err: err, tail: excerpt(c.text())}
 }
 
 type tailError struct {

@@ -40,6 +40,7 @@ func (g *Guest) Connect(ctx context.Context) (*SSH, error) {
 	for {
 		s, err := dial(ctx, address, g.signer)
 		if err == nil {
+			g.console.loggedIn()
 			return s, nil
 		}
 		if ctx.Err() == nil {
@@ -47,14 +48,25 @@ func (g *Guest) Connect(ctx context.Context) (*SSH, error) {
 		}
 		select {
 		case <-ctx.Done():
-			err := context.Cause(ctx)
-			if last != nil && errors.Is(err, context.DeadlineExceeded) {
-				err = fmt.Errorf("%w (ssh: %v)", err, last)
-			}
-			return nil, fmt.Errorf("waiting for ssh: %w", err)
+			return nil, fmt.Errorf("waiting for ssh: %w", g.why(ctx, last))
 		case <-time.After(dialPause):
 		}
 	}
+}
+
+// why says why a wait for sshd ended, and what kept it from answering.
+func (g *Guest) why(ctx context.Context, last error) error {
+	err := context.Cause(ctx)
+	if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return err
+	}
+	if why := diagnose(g.console.text(), last); why != "" {
+		return fmt.Errorf("%w: %s", err, why)
+	}
+	if last != nil {
+		return fmt.Errorf("%w (%v)", err, last)
+	}
+	return err
 }
 
 // dial logs in once.

@@ -16,6 +16,22 @@ import (
 // returns the path.
 func Speaker(t testing.TB, text string, powerOff bool) string {
 	t.Helper()
+	var end []byte
+	if powerOff { // SLP_EN with type 0 into PM1a control, where SeaBIOS put it
+		end = []byte{0xba, 0x04, 0x06, 0xb8, 0x00, 0x20, 0xef}
+	}
+	return speaker(t, text, end)
+}
+
+// Looper is a Speaker that resets the machine instead, so that it starts again
+// and again.
+func Looper(t testing.TB, text string) string {
+	t.Helper()
+	return speaker(t, text, []byte{0xb0, 0xfe, 0xe6, 0x64}) // the keyboard controller's reset line
+}
+
+func speaker(t testing.TB, text string, end []byte) string {
+	t.Helper()
 	code := []byte{
 		0xfa,       // cli
 		0x31, 0xc0, // xor ax, ax
@@ -29,9 +45,7 @@ func Speaker(t testing.TB, text string, powerOff bool) string {
 		0xee,       // out dx, al
 		0xeb, 0xf8, // jmp next
 	}
-	if powerOff { // SLP_EN with type 0 into PM1a control, where SeaBIOS put it
-		code = append(code, 0xba, 0x04, 0x06, 0xb8, 0x00, 0x20, 0xef)
-	}
+	code = append(code, end...)
 	code = append(code, 0xf4, 0xeb, 0xfd) // end: hlt; jmp end
 	at := 0x7c00 + len(code)
 	code[7], code[8] = byte(at), byte(at>>8)
