@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/nestos/nosa-actions/internal/image/oci"
 	"github.com/nestos/nosa-actions/internal/ostree"
@@ -54,11 +55,13 @@ type session struct {
 	dir  *workdir.Dir
 	opt  Options
 	repo *ostree.Repo
+	when time.Time // what the repository says of its own making; zero: what libostree says
 }
 
 // Run exports the build. A repository that is being served stays whole at every
 // moment: content comes first, the refs later, the summary last. A tar file
-// appears when it is complete; it holds the repository in a directory "repo".
+// appears when it is complete; it holds the repository in a directory "repo", and the
+// same builds give the same bytes.
 func Run(ctx context.Context, r tool.Runner, log *progress.Log, dir *workdir.Dir, o Options) (Result, error) {
 	s := &session{run: r, log: log, dir: dir, opt: o}
 	build, err := dir.Build(o.Build)
@@ -78,6 +81,9 @@ func Run(ctx context.Context, r tool.Runner, log *progress.Log, dir *workdir.Dir
 	}
 	defer os.RemoveAll(scratch)
 	s.opt.Prune = true // what the delta begins with was needed only to make it
+	if s.when, err = committed(build); err != nil {
+		return Result{}, err
+	}
 	result, err := s.export(ctx, []workdir.Build{build}, filepath.Join(scratch, "repo"))
 	if err != nil {
 		return Result{}, err
@@ -114,7 +120,29 @@ func (s *session) export(ctx context.Context, builds []workdir.Build, path strin
 			return Result{}, err
 		}
 	}
-	return result, s.repo.UpdateSummary(ctx)
+	if s.when.IsZero() {
+		return result, s.repo.UpdateSummary(ctx)
+	}
+	if err := s.repo.DateDeltas(s.when); err != nil {
+		return Result{}, err
+	}
+	if err := s.repo.UpdateSummary(ctx); err != nil {
+		return Result{}, err
+	}
+	return result, s.repo.DateSummary(s.when)
+}
+
+// committed is the time of a build's commit.
+func committed(b workdir.Build) (time.Time, error) {
+	meta, err := b.Meta()
+	if err != nil {
+		return time.Time{}, err
+	}
+	when, err := time.Parse(time.RFC3339, meta.OSTreeTimestamp)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("build %s: ostree-timestamp: %w", b.ID, err)
+	}
+	return when, nil
 }
 
 // add brings in one commit, with the delta, and lets the ref name it.

@@ -1,6 +1,7 @@
 package exportrepo_test
 
 import (
+	"bytes"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -146,7 +147,19 @@ func TestTheTarIsARepositoryToServe(t *testing.T) {
 	require.NotZero(t, sent.deltas.Load())
 
 	require.Empty(t, leftovers(t, dir))
-	require.Equal(t, before, members(t, export(t, dir, exportrepo.Options{}).Path))
+	first, err := os.ReadFile(result.Path)
+	require.NoError(t, err)
+	again := export(t, dir, exportrepo.Options{})
+	require.Equal(t, before, members(t, again.Path))
+	second, err := os.ReadFile(again.Path)
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(first, second), "a rerun of a release must find its upload")
+
+	// The times that libostree would write are those of the commit.
+	require.Contains(t, repotest.Ostree(t, "summary", "--view", "--repo="+www+"/repo"), "Last-Modified (ostree.summary.last-modified): 2025-01-14T08:00:00")
+	deltas := strings.Fields(repotest.Ostree(t, "static-delta", "list", "--repo="+www+"/repo"))
+	require.Len(t, deltas, 1)
+	require.Contains(t, repotest.Ostree(t, "static-delta", "show", "--repo="+www+"/repo", deltas[0]), "Timestamp: 1736841600")
 }
 
 func leftovers(t *testing.T, dir *workdir.Dir) []string {
