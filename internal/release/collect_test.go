@@ -17,6 +17,7 @@ import (
 	"github.com/nestos/nosa-actions/internal/diag"
 	"github.com/nestos/nosa-actions/internal/format/streammeta"
 	"github.com/nestos/nosa-actions/internal/stage/releasejoin"
+	"github.com/nestos/nosa-actions/internal/testkit"
 	"github.com/nestos/nosa-actions/internal/tool"
 	"github.com/nestos/nosa-actions/internal/workdir"
 )
@@ -205,9 +206,13 @@ func TestTheMetadataSaysWhatThereIs(t *testing.T) {
 	assets := download(t, p)
 	data, err := os.ReadFile(filepath.Join(assets, "release.json"))
 	require.NoError(t, err)
+	testkit.FitsSchema(t, "../format/streammeta/testdata/release.schema.json", data)
 	r, err := streammeta.ParseRelease(data)
 	require.NoError(t, err)
 	require.Equal(t, "stable", r.Stream)
+	stream, err := os.ReadFile(filepath.Join(assets, "stream.json"))
+	require.NoError(t, err)
+	testkit.FitsSchema(t, "../format/streammeta/testdata/stream.schema.json", stream)
 	disk := r.Architectures["x86_64"].Media["qemu"].Artifacts["qcow2.gz"].Disk
 	name := "nestos-24.03.20250114.0-qemu.x86_64.qcow2.gz"
 	require.Equal(t, "https://github.com/nestos/os/releases/download/v24.03.20250114.0/"+name, disk.Location)

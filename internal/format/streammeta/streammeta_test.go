@@ -53,6 +53,8 @@ func TestReleaseAndStream(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, strings.Count(string(data), "\n"), "on one line")
 	testkit.Golden(t, "release.json", data)
+	testkit.FitsSchema(t, "testdata/release.schema.json", data)
+	testkit.RefusedBySchema(t, "testdata/release.schema.json", []byte(strings.ReplaceAll(string(data), `"disk"`, `"disc"`)))
 
 	again, err := streammeta.ParseRelease(data)
 	require.NoError(t, err)
@@ -61,6 +63,8 @@ func TestReleaseAndStream(t *testing.T) {
 	data, err = stream.JSON()
 	require.NoError(t, err)
 	testkit.Golden(t, "stream.json", data)
+	testkit.FitsSchema(t, "testdata/stream.schema.json", data)
+	testkit.RefusedBySchema(t, "testdata/stream.schema.json", []byte(strings.ReplaceAll(string(data), `"sha256": "`, `"sha256": "x`)))
 
 	data, err = stream.Override([]byte(`{"stream": "testing", "metadata": null, "architectures": {"x86_64": {"images": {"aws": {"regions": {"us-east-1": {"image": "ami-2"}}}}}}}`))
 	require.NoError(t, err)
