@@ -25,7 +25,7 @@ var floors = []struct {
 }{
 	{"ground", false, []string{"arch", "atomicfile", "diag", "progress", "tool", "watchfs"}},
 	{"formats", false, []string{"format"}},
-	{"nouns", false, []string{"compression", "gitinfo", "lock", "workdir"}},
+	{"nouns", false, []string{"boottime", "compression", "gitinfo", "lock", "workdir"}},
 	{"line", true, []string{
 		"manifest", "imageconf", "rpmrepo", "configrepo", "rootfs", "ostree",
 		"image", "image/disk", "image/fsck", "image/live", "image/oci", "image/inspect", "machine", "kola",

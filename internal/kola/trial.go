@@ -72,8 +72,10 @@ func (t *trial) run(ctx context.Context, r tool.Runner, log *progress.Log) error
 	if err := os.Rename(pending, t.dir); err != nil { // open files follow
 		return err
 	}
+	watch := watchBoot(filepath.Join(t.dir, "console.txt"), begin)
 	t.inGuest(ctx, guest, begin)
 	guest.Close()
+	t.recordBoot(guest.Accel, watch.end())
 	return t.examine()
 }
 

@@ -113,7 +113,15 @@ func Run(ctx context.Context, r tool.Runner, log *progress.Log, dir *workdir.Dir
 	if err != nil {
 		return Result{}, err
 	}
+	allowed, err := budgets(dir)
+	if err != nil {
+		return Result{}, err
+	}
 	if err := kola.PrepareOutput(out); err != nil {
+		return Result{}, err
+	}
+	first, err := o.inspection(ctx, r, log, dir, target, &selection)
+	if err != nil {
 		return Result{}, err
 	}
 	report, err := kola.Run(ctx, r, log, kola.Options{
@@ -129,6 +137,15 @@ func Run(ctx context.Context, r tool.Runner, log *progress.Log, dir *workdir.Dir
 	if err != nil {
 		return Result{}, err
 	}
+	found, err := measure(dir, target, out)
+	if err != nil {
+		return Result{}, err
+	}
+	last := gates(allowed, found)
+	for _, res := range last {
+		kola.Announce(o.Terminal, res)
+	}
+	report.Add(first, last)
 	result := Result{Report: report, OutputDir: out, Notes: selection.Notes}
 	return result, o.save(result, target)
 }
@@ -239,6 +256,7 @@ func (o Options) cases(dir *workdir.Dir) ([]kola.Case, error) {
 	if err != nil {
 		return nil, err
 	}
+	cases = append(cases, kola.Inspection())
 	sources := slices.Clone(o.ExtTests)
 	if len(sources) == 0 {
 		sources = []string{"."}

@@ -47,12 +47,12 @@ func TestListFindsBuiltInAndTheConfigsTests(t *testing.T) {
 	})
 	selection, err := List(dir, Options{})
 	require.NoError(t, err)
-	require.Equal(t, []string{"basic", "ext.config.motd", "nestos.filesystem", "nestos.ignition-filesystem", "nestos.reboot"}, names(selection))
+	require.Equal(t, []string{"basic", "ext.config.motd", "inspect", "nestos.filesystem", "nestos.ignition-filesystem", "nestos.reboot"}, names(selection))
 	require.Equal(t, []string{"ext.config.noisy: on the denylist: https://example.com/1"}, selection.Notes)
 
 	selection, err = List(dir, Options{Distro: "fcos"})
 	require.NoError(t, err)
-	require.Equal(t, []string{"basic", "ext.config.fcos", "ext.config.motd", "nestos.filesystem", "nestos.ignition-filesystem", "nestos.reboot"}, names(selection))
+	require.Equal(t, []string{"basic", "ext.config.fcos", "ext.config.motd", "inspect", "nestos.filesystem", "nestos.ignition-filesystem", "nestos.reboot"}, names(selection))
 }
 
 func TestTheVariantsManifestNamesTheStream(t *testing.T) {

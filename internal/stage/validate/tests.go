@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/nestos/nosa-actions/internal/boottime"
 	"github.com/nestos/nosa-actions/internal/diag"
 	"github.com/nestos/nosa-actions/internal/kola"
 )
@@ -30,13 +31,16 @@ func (c *check) readTests(found *diag.List) error {
 	if told(err, c.path("tests/kola"), found); err == nil {
 		c.tests.whole = true
 	}
-	c.tests.cases = append(builtin, own...)
+	c.tests.cases = append(append(builtin, kola.Inspection()), own...)
 	for _, t := range own {
 		checkTest(t, found)
 	}
 	checkNames(c.tests.cases, found)
 	file := c.path("kola-denylist.yaml")
 	c.tests.denied, err = kola.ReadDenylist(file, found)
+	told(err, file, found)
+	file = c.path(boottime.FileName)
+	_, err = boottime.ReadBudgets(file, found)
 	told(err, file, found)
 	return nil
 }
