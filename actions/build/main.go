@@ -10,6 +10,7 @@ import (
 
 	"github.com/nestos/nosa-actions/internal/action"
 	"github.com/nestos/nosa-actions/internal/job"
+	"github.com/nestos/nosa-actions/internal/plan"
 	"github.com/nestos/nosa-actions/internal/report"
 	"github.com/nestos/nosa-actions/internal/workdir"
 )
@@ -18,6 +19,7 @@ func main() { os.Exit(action.Main(run)) }
 
 func run(ctx context.Context, step *action.Step) error {
 	in := job.ReadInputs(step)
+	in.Stage = plan.Build
 	var args []string
 	if step.Bool("force") {
 		args = append(args, "--force")
@@ -78,5 +80,6 @@ func finish(ctx context.Context, j *job.Job, before string) error {
 		j.Step.Output("commit", m.OSTreeCommit),
 		j.Step.Output("changed", strconv.FormatBool(changed)),
 		j.Step.Summary(report.Build{Meta: m, Changed: changed}.Markdown()),
+		j.Conclude(),
 	)
 }

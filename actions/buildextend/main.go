@@ -11,6 +11,7 @@ import (
 	"github.com/nestos/nosa-actions/internal/action"
 	"github.com/nestos/nosa-actions/internal/assembler"
 	"github.com/nestos/nosa-actions/internal/job"
+	"github.com/nestos/nosa-actions/internal/plan"
 	"github.com/nestos/nosa-actions/internal/report"
 	"github.com/nestos/nosa-actions/internal/workdir"
 )
@@ -20,6 +21,7 @@ func main() { os.Exit(action.Main(run)) }
 func run(ctx context.Context, step *action.Step) error {
 	in := job.ReadInputs(step)
 	chosen := job.ReadPlatforms(step, in.Handoff)
+	in.Stage, in.Platforms = plan.BuildExtend, chosen
 	ctx, done := in.Limit(ctx)
 	defer done()
 	j, err := job.Open(ctx, step, in)
@@ -84,5 +86,6 @@ func finish(j *job.Job, b workdir.Build, chosen []string) error {
 		j.Step.Output("build-id", b.ID),
 		j.Step.Output("images", string(list)),
 		j.Step.Summary("### Images of "+b.ID+"\n"+report.Images(&made)),
+		j.Conclude(),
 	)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/nestos/nosa-actions/internal/action"
 	"github.com/nestos/nosa-actions/internal/job"
+	"github.com/nestos/nosa-actions/internal/plan"
 	"github.com/nestos/nosa-actions/internal/report"
 )
 
@@ -18,6 +19,7 @@ func main() { os.Exit(action.Main(run)) }
 
 func run(ctx context.Context, step *action.Step) error {
 	in := job.ReadInputs(step)
+	in.Stage = plan.Fetch
 	use, prefix := job.ReadCache(step)
 	job.ReadPlatforms(step, in.Handoff) // for the plan alone
 	var args []string
@@ -78,6 +80,7 @@ func finish(j *job.Job, f job.Fetched, update bool) error {
 		j.Step.Output("lockfile", lockfile),
 		j.Step.Output("cache-save", f.SaveKey),
 		summary(j.Step, f),
+		j.Conclude(),
 	)
 }
 

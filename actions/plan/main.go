@@ -7,17 +7,22 @@ import (
 	"errors"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/nestos/nosa-actions/internal/action"
 	"github.com/nestos/nosa-actions/internal/job"
+	"github.com/nestos/nosa-actions/internal/plan"
+	"github.com/nestos/nosa-actions/internal/report"
 )
 
 func main() { os.Exit(action.Main(run)) }
 
-func run(_ context.Context, step *action.Step) error {
+func run(ctx context.Context, step *action.Step) error {
 	in := job.ReadInputs(step)
 	use, prefix := job.ReadCache(step)
-	job.ReadPlatforms(step, in.Handoff)
+	platforms := job.ReadPlatforms(step, in.Handoff)
+	ctx, done := in.Limit(ctx)
+	defer done()
 	j, err := job.Locate(step, in)
 	if err != nil {
 		return err
@@ -26,8 +31,40 @@ func run(_ context.Context, step *action.Step) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(step.Output("tier", string(keys.Tier)), outputs(step, keys, use))
+	uncached, err := foretell(ctx, j, in, platforms, keys.Tier == job.Release)
+	if err != nil {
+		return err
+	}
+	return errors.Join(step.Output("tier", string(keys.Tier)), outputs(step, keys, use && !uncached))
 }
+
+// foretell says what the pipeline will need before anything is done, and refuses
+// what cannot end well. It tells whether the packages are too many for the cache.
+func foretell(ctx context.Context, j *job.Job, in job.Inputs, platforms []string, release bool) (uncached bool, err error) {
+	forecast, err := j.Forecast(platforms)
+	if err != nil {
+		return false, err
+	}
+	lines, err := j.Against(forecast, release)
+	if err != nil {
+		return false, err
+	}
+	for line := range strings.Lines(plan.Table(forecast, lines)) {
+		j.Step.Log("%s", strings.TrimSuffix(line, "\n"))
+	}
+	if in.FreeDiskSpace {
+		if err := j.FreeDiskSpace(ctx); err != nil {
+			return false, err
+		}
+		if lines, err = j.Against(forecast, release); err != nil {
+			return false, err
+		}
+	}
+	told := j.Step.Summary(report.Plan{Forecast: forecast, Lines: lines}.Markdown())
+	return tooLarge(forecast), errors.Join(told, j.Refuse(forecast, lines))
+}
+
+func tooLarge(f plan.Forecast) bool { return f.Cache.Low > plan.MaxCache }
 
 // outputs names the caches for actions/cache, which wants one key and several
 // beginnings of others.

@@ -14,6 +14,7 @@ import (
 	"github.com/nestos/nosa-actions/internal/action"
 	"github.com/nestos/nosa-actions/internal/assembler"
 	"github.com/nestos/nosa-actions/internal/job"
+	"github.com/nestos/nosa-actions/internal/plan"
 	"github.com/nestos/nosa-actions/internal/report"
 )
 
@@ -24,6 +25,7 @@ func main() { os.Exit(action.Main(run)) }
 
 func run(ctx context.Context, step *action.Step) error {
 	in := job.ReadInputs(step)
+	in.Stage, in.Platforms = plan.RunTest, []string{"qemu"}
 	choice := readChoice(step)
 	name := step.Input("name")
 	if !artifactWord.MatchString(name) {
@@ -78,6 +80,7 @@ func finish(j *job.Job, name, results string, failed error) error {
 		j.Step.Output("passed", fmt.Sprint(tests.Count("PASS"))),
 		j.Step.Output("failed", fmt.Sprint(tests.Count("FAIL"))),
 		j.Step.Summary(tests.Markdown()),
+		j.Conclude(),
 	)
 }
 

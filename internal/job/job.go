@@ -19,6 +19,7 @@ import (
 	"github.com/nestos/nosa-actions/internal/assembler"
 	"github.com/nestos/nosa-actions/internal/diag"
 	"github.com/nestos/nosa-actions/internal/handoff"
+	"github.com/nestos/nosa-actions/internal/plan"
 	"github.com/nestos/nosa-actions/internal/tool"
 	"github.com/nestos/nosa-actions/internal/workdir"
 )
@@ -38,8 +39,13 @@ type Inputs struct {
 	// Assembler is "host", or the image that stages run in; Engine is what runs
 	// it, "buildah" or "podman".
 	Assembler, Engine string
-	FreeDiskSpace     bool          // remove what a hosted runner has to spare
-	Timeout           time.Duration // of the step; 0 is none
+	FreeDiskSpace     bool // remove what a hosted runner has to spare
+
+	// Stage is the stage that the job is for, and Platforms those that it makes
+	// images for. The caller says so, for the forecast; "" forgoes it.
+	Stage     plan.Stage
+	Platforms []string
+	Timeout   time.Duration // of the step; 0 is none
 }
 
 // foreignCheckout is where the action.yml files check a config-repository out to,
@@ -101,6 +107,7 @@ type Job struct {
 	restored  *handoff.Base // the cache of an earlier run
 	sent      handoff.Receipt
 	nosa      assembler.Assembler
+	gauge     *gauge
 }
 
 // Open makes the work directory for the config, running nosa init, or takes the
@@ -111,6 +118,9 @@ func Open(ctx context.Context, s *action.Step, in Inputs) (*Job, error) {
 		return nil, err
 	}
 	if j.revision, err = revision(ctx, j.Config); err != nil {
+		return nil, err
+	}
+	if err := j.ready(ctx, in); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(j.Workdir, 0o755); err != nil {

@@ -1,0 +1,141 @@
+package job
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/nestos/nosa-actions/internal/format/document"
+	"github.com/nestos/nosa-actions/internal/plan"
+	"github.com/nestos/nosa-actions/internal/workdir"
+)
+
+// Forecast foretells what stages of this job, or of all jobs of the run, need.
+func (j *Job) Forecast(platforms []string, stages ...plan.Stage) (plan.Forecast, error) {
+	p := plan.Pipeline{Platforms: platforms, Stages: stages, Handoff: j.handoff, Tests: true, KVM: hasKVM(), PackageBytes: j.knownBytes()}
+	files, err := declarations(j.Config)
+	if err != nil {
+		return plan.Forecast{}, err
+	}
+	for _, file := range files {
+		switch base := filepath.Base(file); {
+		case strings.HasPrefix(base, "manifest-lock."+j.Arch.RPM+"."):
+			p.Packages += countLocked(file)
+		case strings.HasPrefix(base, "manifest-lock."), filepath.Ext(base) == ".repo":
+		default:
+			p.Wishes += countWishes(file)
+		}
+	}
+	return plan.Foretell(p), nil
+}
+
+// hasKVM tells whether guests may run at full speed. A device that is there and
+// does not work costs time only.
+func hasKVM() bool {
+	f, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0)
+	if err != nil {
+		return false
+	}
+	return f.Close() == nil
+}
+
+// knownBytes is the size of the package files as far as something here tells of
+// it: an earlier fetch in the work directory, the record of an earlier run, or the
+// pack that came from the job before; 0 if nothing does.
+func (j *Job) knownBytes() int64 {
+	if dir, err := workdir.Open(j.Workdir, j.Arch); err == nil {
+		if list, err := dir.Fetched(); err == nil && len(list) > 0 {
+			var sum int64
+			for _, p := range list {
+				sum += p.Size
+			}
+			return sum
+		}
+	}
+	var packed int64
+	_ = filepath.WalkDir(filepath.Join(j.temp, incoming), func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return nil // it is about a guess
+		}
+		if info, err := e.Info(); err == nil && strings.HasPrefix(e.Name(), "nosa-cache-") && !e.IsDir() {
+			packed += info.Size()
+		}
+		return nil
+	})
+	return packed
+}
+
+// countLocked is the number of packages that a lockfile names. What is wrong with
+// a file is told by who reads it in earnest.
+func countLocked(file string) int {
+	node, err := document.Load(file)
+	if err != nil {
+		return 0
+	}
+	top, _ := node.Any().(map[string]any)
+	packages, _ := top["packages"].(map[string]any)
+	return len(packages)
+}
+
+// countWishes is the number of packages that a part of a manifest names.
+func countWishes(file string) int {
+	node, err := document.Load(file)
+	if err != nil {
+		return 0
+	}
+	top, _ := node.Any().(map[string]any)
+	n := countNames(top)
+	groups, _ := top["repo-packages"].([]any)
+	for _, group := range groups {
+		if m, ok := group.(map[string]any); ok {
+			n += countNames(m)
+		}
+	}
+	return n
+}
+
+func countNames(m map[string]any) int {
+	n := 0
+	for key, value := range m {
+		list, ok := value.([]any)
+		if !ok || (key != "packages" && !strings.HasPrefix(key, "packages-")) {
+			continue
+		}
+		for _, item := range list {
+			if words, ok := item.(string); ok {
+				n += len(strings.Fields(words))
+			}
+		}
+	}
+	return n
+}
+
+// Against holds a forecast against the limits of the runner and of GitHub.
+func (j *Job) Against(f plan.Forecast, release bool) ([]plan.Line, error) {
+	free, err := freeBytes(j.Workdir)
+	if err != nil {
+		return nil, err
+	}
+	room := plan.Room{Disk: free, Hosted: j.Step.Event().Hosted, Release: release}
+	if room.Hosted {
+		room.Freeable = spareBytes("/")
+	}
+	return plan.Check(f, room), nil
+}
+
+// Refuse is an error, with the mend, if a limit will be broken for certain. What
+// may be too much, or will be cut, becomes a notice.
+func (j *Job) Refuse(f plan.Forecast, lines []plan.Line) error {
+	var broken []plan.Line
+	for _, l := range lines {
+		switch {
+		case l.Verdict == plan.Refused:
+			broken = append(broken, l)
+		case l.Verdict != plan.Fits:
+			j.Step.Notice(fmt.Sprintf("%s (%s); %s", l, f.Sure, l.Mend))
+		}
+	}
+	return refusal(broken)
+}
