@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/nestos/nosa-actions/internal/action"
 	"github.com/nestos/nosa-actions/internal/job"
@@ -20,6 +21,7 @@ func main() { os.Exit(action.Main(run)) }
 func run(ctx context.Context, step *action.Step) error {
 	in := job.ReadInputs(step)
 	in.Stage = plan.Build
+	use, prefix := job.ReadCache(step)
 	var args []string
 	if step.Bool("force") {
 		args = append(args, "--force")
@@ -48,7 +50,7 @@ func run(ctx context.Context, step *action.Step) error {
 	if err := j.Run(ctx, "build", append(args, "container")...); err != nil {
 		return err
 	}
-	return finish(ctx, j, before)
+	return finish(ctx, j, before, job.Keep{Use: use, Prefix: prefix, Variant: in.Variant})
 }
 
 // newest is the id of the newest build, or "" if there is none yet.
@@ -60,7 +62,7 @@ func newest(j *job.Job) (string, error) {
 	return b.ID, err
 }
 
-func finish(ctx context.Context, j *job.Job, before string) error {
+func finish(ctx context.Context, j *job.Job, before string, keep job.Keep) error {
 	b, err := j.Build()
 	if err != nil {
 		return err
@@ -73,13 +75,52 @@ func finish(ctx context.Context, j *job.Job, before string) error {
 		return err
 	}
 	changed := b.ID != before
+	told, err := compare(j, b, m, keep)
+	if err != nil {
+		return err
+	}
 	return errors.Join(
 		j.Step.Output("work-dir", j.Workdir),
 		j.Step.Output("build-id", b.ID),
 		j.Step.Output("version", m.OSTreeVersion),
 		j.Step.Output("commit", m.OSTreeCommit),
 		j.Step.Output("changed", strconv.FormatBool(changed)),
-		j.Step.Summary(report.Build{Meta: m, Changed: changed}.Markdown()),
+		j.Step.Summary(report.Build{Meta: m, Changed: changed}.Markdown()+told),
 		j.Conclude(),
 	)
+}
+
+// compare tells what differs from the branch's last build, and leaves a record of
+// this one if it is a branch's.
+func compare(j *job.Job, b workdir.Build, m *workdir.Meta, keep job.Keep) (string, error) {
+	packages, err := job.Installed(b)
+	if err != nil {
+		return "", err
+	}
+	now := report.Known{BuildID: b.ID, Commit: m.OSTreeCommit, Packages: packages, Images: map[string]int64{}}
+	for name, image := range m.Images {
+		now.Images[name] = image.Size
+	}
+	told, same, key := "", "", ""
+	last := j.LastRecord()
+	if last != nil {
+		told = report.Compare(last.Known, now)
+	}
+	if last.Same(m) {
+		same = last.BuildID
+	}
+	if keep.Use {
+		if key, err = j.SaveRecord(now, m, keep); err != nil {
+			return "", err
+		}
+	}
+	return told, errors.Join(j.Step.Output("same-as", action.Harmless(oneWord(same))), j.Step.Output("record", key))
+}
+
+// oneWord is an id of a build, or "" for what is none: it comes from a cache.
+func oneWord(id string) string {
+	if strings.ContainsAny(id, " \t\r\n") || len(id) > 128 {
+		return ""
+	}
+	return id
 }

@@ -81,6 +81,9 @@ func (s *Step) Event() Event {
 	return e
 }
 
+// Machine is the runner's architecture in GitHub's words, X64 or ARM64.
+func (s *Step) Machine() string { return s.variable("RUNNER_ARCH") }
+
 func (s *Step) variable(name string) string {
 	value, _ := s.lookup(name)
 	return value

@@ -2,7 +2,6 @@ package job
 
 import (
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,26 +44,42 @@ func hasKVM() bool {
 // it: an earlier fetch in the work directory, the record of an earlier run, or the
 // pack that came from the job before; 0 if nothing does.
 func (j *Job) knownBytes() int64 {
-	if dir, err := workdir.Open(j.Workdir, j.Arch); err == nil {
-		if list, err := dir.Fetched(); err == nil && len(list) > 0 {
-			var sum int64
-			for _, p := range list {
-				sum += p.Size
-			}
-			return sum
-		}
+	if here := j.fetchedBytes(); here > 0 {
+		return here
 	}
-	var packed int64
-	_ = filepath.WalkDir(filepath.Join(j.temp, incoming), func(path string, e fs.DirEntry, err error) error {
-		if err != nil {
-			return nil // it is about a guess
-		}
-		if info, err := e.Info(); err == nil && strings.HasPrefix(e.Name(), "nosa-cache-") && !e.IsDir() {
-			packed += info.Size()
-		}
-		return nil
-	})
-	return packed
+	if packed := j.packedBytes(); packed > 0 {
+		return packed
+	}
+	if r := j.LastRecord(); r != nil && r.PackageBytes > 0 && r.PackageBytes < 1<<50 {
+		return r.PackageBytes
+	}
+	return 0
+}
+
+// fetchedBytes is the size of the packages in the work directory.
+func (j *Job) fetchedBytes() int64 {
+	dir, err := workdir.Open(j.Workdir, j.Arch)
+	if err != nil {
+		return 0
+	}
+	list, err := dir.Fetched()
+	if err != nil {
+		return 0 // it is about a guess
+	}
+	var sum int64
+	for _, p := range list {
+		sum += p.Size
+	}
+	return sum
+}
+
+// packedBytes is the size of a pack with packages that has come in.
+func (j *Job) packedBytes() int64 {
+	info, err := os.Stat(filepath.Join(j.temp, incoming, "nosa-cache-"+j.Arch.RPM+packSuffix))
+	if err != nil {
+		return 0
+	}
+	return info.Size()
 }
 
 // countLocked is the number of packages that a lockfile names. What is wrong with

@@ -77,7 +77,7 @@ func ReadInputs(s *action.Step) Inputs {
 		s.Wrong("config-ref", "is set without config-repository", "name the repository, or give the ref to actions/checkout")
 	}
 	s.Int("retention-days", 0, 400) // used by the upload alone
-	if strings.HasPrefix(in.Variant, "-") || strings.Contains(in.Variant, "/") {
+	if strings.HasPrefix(in.Variant, "-") || strings.ContainsAny(in.Variant, "/,") {
 		s.Wrong("variant", fmt.Sprintf("is %q", in.Variant), "write the NAME of manifest-NAME.yaml")
 	}
 	return in

@@ -1,0 +1,81 @@
+package report
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	rpmversion "github.com/knqyf263/go-rpm-version"
+)
+
+// Known is what is known of a build to compare another one with.
+type Known struct {
+	BuildID  string            `json:"build"`
+	Commit   string            `json:"commit"`
+	Packages map[string]string `json:"packages"` // name.arch -> [epoch:]version-release
+	Images   map[string]int64  `json:"images"`   // artifact -> bytes
+}
+
+// Compare is a section on what differs between a build of the base branch and this
+// one.
+func Compare(before, now Known) string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "\n#### Since build %s of the base branch\n\n", Text(before.BuildID))
+	if before.Commit == now.Commit && now.Commit != "" {
+		out.WriteString("The commit is the same.\n")
+		return out.String()
+	}
+	rows := changes(before.Packages, now.Packages)
+	if len(rows) == 0 {
+		out.WriteString("No package changed.\n")
+	}
+	out.WriteString(table([]string{"Package", "Change", "Before", "Now"}, rows))
+	if rows := sizes(before.Images, now.Images); len(rows) > 0 {
+		out.WriteString("\n" + table([]string{"Artifact", "Before", "Now", "Change"}, rows))
+	}
+	return out.String()
+}
+
+func changes(before, now map[string]string) [][]string {
+	all := maps.Clone(before)
+	if all == nil {
+		all = map[string]string{}
+	}
+	maps.Copy(all, now)
+	var rows [][]string
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		old, was := before[name]
+		is, there := now[name]
+		if old == is && was == there {
+			continue
+		}
+		rows = append(rows, []string{Text(name), direction(old, is), Text(old), Text(is)})
+	}
+	return rows
+}
+
+func direction(old, is string) string {
+	switch {
+	case old == "":
+		return "Added"
+	case is == "":
+		return "Removed"
+	case rpmversion.NewVersion(is).LessThan(rpmversion.NewVersion(old)):
+		return "Downgraded"
+	}
+	return "Upgraded"
+}
+
+// sizes are the artifacts that both builds have.
+func sizes(before, now map[string]int64) [][]string {
+	var rows [][]string
+	for _, name := range sortedKeys(now) {
+		old, is := before[name], now[name]
+		if old <= 0 || is <= 0 {
+			continue
+		}
+		rows = append(rows, []string{Text(name), Size(old), Size(is), fmt.Sprintf("%+.1f %%", 100*(float64(is)/float64(old)-1))})
+	}
+	return rows
+}
