@@ -75,6 +75,10 @@ func finish(ctx context.Context, j *job.Job, before string, keep job.Keep) error
 		return err
 	}
 	changed := b.ID != before
+	archive, path := m.Images["ostree"], ""
+	if archive.Path != "" {
+		path = b.Path(archive.Path)
+	}
 	told, err := compare(j, b, m, keep)
 	if err != nil {
 		return err
@@ -84,6 +88,8 @@ func finish(ctx context.Context, j *job.Job, before string, keep job.Keep) error
 		j.Step.Output("build-id", b.ID),
 		j.Step.Output("version", m.OSTreeVersion),
 		j.Step.Output("commit", m.OSTreeCommit),
+		j.Step.Output("archive", path),
+		j.Step.Output("archive-digest", archive.SHA256),
 		j.Step.Output("changed", strconv.FormatBool(changed)),
 		j.Step.Summary(report.Build{Meta: m, Changed: changed}.Markdown()+told),
 		j.Conclude(),

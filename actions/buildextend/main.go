@@ -63,7 +63,7 @@ func extend(ctx context.Context, j *job.Job, b workdir.Build, chosen []string) e
 
 // finish tells where the images lie, as JSON for use in later steps.
 func finish(j *job.Job, b workdir.Build, chosen []string) error {
-	paths := map[string]string{}
+	paths, digests := map[string]string{}, map[string]string{}
 	made := workdir.Meta{}
 	for _, platform := range chosen {
 		for i, artifact := range workdir.StageArtifacts(platform) {
@@ -72,7 +72,7 @@ func finish(j *job.Job, b workdir.Build, chosen []string) error {
 				return err
 			}
 			if i == 0 {
-				paths[platform] = path
+				paths[platform], digests[platform] = path, image.SHA256
 			}
 			made.SetImage(artifact, image)
 		}
@@ -81,10 +81,15 @@ func finish(j *job.Job, b workdir.Build, chosen []string) error {
 	if err != nil {
 		return err
 	}
+	sums, err := json.Marshal(digests)
+	if err != nil {
+		return err
+	}
 	return errors.Join(
 		j.Step.Output("work-dir", j.Workdir),
 		j.Step.Output("build-id", b.ID),
 		j.Step.Output("images", string(list)),
+		j.Step.Output("image-digests", string(sums)),
 		j.Step.Summary("### Images of "+b.ID+"\n"+report.Images(&made)),
 		j.Conclude(),
 	)

@@ -49,6 +49,7 @@ func run(ctx context.Context, step *action.Step) error {
 	}
 	// Kola makes the directory itself and refuses a foreign one.
 	results = filepath.Join(results, "kola")
+	j.TellSpeed()
 	failed := j.Run(ctx, "kola", append([]string{"run", "--output-dir=" + results}, choice...)...)
 	// Outputs and summary matter most when a test failed.
 	return finish(j, name, filepath.Join(j.Workdir, results), failed)

@@ -13,7 +13,7 @@ import (
 
 // Forecast foretells what stages of this job, or of all jobs of the run, need.
 func (j *Job) Forecast(platforms []string, stages ...plan.Stage) (plan.Forecast, error) {
-	p := plan.Pipeline{Platforms: platforms, Stages: stages, Handoff: j.handoff, Tests: true, KVM: hasKVM(), PackageBytes: j.knownBytes()}
+	p := plan.Pipeline{Platforms: platforms, Stages: stages, Handoff: j.handoff, Tests: true, KVM: usable(kvm), PackageBytes: j.knownBytes()}
 	files, err := declarations(j.Config)
 	if err != nil {
 		return plan.Forecast{}, err
@@ -30,14 +30,32 @@ func (j *Job) Forecast(platforms []string, stages ...plan.Stage) (plan.Forecast,
 	return plan.Foretell(p), nil
 }
 
-// hasKVM tells whether guests may run at full speed. A device that is there and
-// does not work costs time only.
-func hasKVM() bool {
-	f, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0)
+// kvm is the device by which guests run at full speed.
+const kvm = "/dev/kvm"
+
+// usable tells whether a device can be opened. One that can and does not work
+// costs time only.
+func usable(device string) bool {
+	f, err := os.OpenFile(device, os.O_RDWR, 0)
 	if err != nil {
 		return false
 	}
 	return f.Close() == nil
+}
+
+// TellSpeed says so if guests are going to be emulated.
+func (j *Job) TellSpeed() {
+	if slow := slowGuests(kvm); slow != "" {
+		j.Step.Notice(slow)
+	}
+}
+
+func slowGuests(device string) string {
+	if usable(device) {
+		return ""
+	}
+	return "this runner has no KVM: guests are emulated and take some ten times as long; " +
+		"take a runner with " + device + ", or lengthen the time limits of tests by the input extend-timeout"
 }
 
 // knownBytes is the size of the package files as far as something here tells of

@@ -246,7 +246,7 @@ func (j *Job) Run(ctx context.Context, stage string, args ...string) error {
 	end := j.Step.Group(what.String())
 	findings, err := j.nosa.Run(ctx, what)
 	end()
-	err = errors.Join(err, j.giveBack())
+	err = errors.Join(j.explain(err), j.giveBack())
 	if err != nil && diag.Findings(err) != nil {
 		return err // these findings are annotated where errors are
 	}

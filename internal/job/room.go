@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/nestos/nosa-actions/internal/assembler"
 	"github.com/nestos/nosa-actions/internal/diag"
 	"github.com/nestos/nosa-actions/internal/plan"
 	"github.com/nestos/nosa-actions/internal/report"
@@ -84,6 +85,29 @@ func freeBytes(path string) (int64, error) {
 		}
 		return int64(st.Bavail) * st.Bsize, nil
 	}
+}
+
+// explain adds the mend to a failure for want of room: the last words of a stage
+// say what could not be written, not what to do.
+func (j *Job) explain(err error) error {
+	stage, ok := errors.AsType[*assembler.Error](err)
+	if !ok || !strings.Contains(strings.ToLower(stage.Last), "no space left on device") {
+		return err
+	}
+	free := "an unknown rest"
+	if n, err := freeBytes(j.Workdir); err == nil {
+		free = plan.Bytes.Text(n)
+	}
+	mend := diskMend(j.Step.Event().Hosted, spareBytes("/"))
+	stage.Last += fmt.Sprintf("; the disk was full, %s is free now; %s", free, mend)
+	return stage
+}
+
+func diskMend(hosted bool, spare int64) string {
+	if hosted && spare > 0 {
+		return "set free-disk-space: 'true', or divide the platforms among jobs"
+	}
+	return "divide the platforms among jobs, or take a runner with a larger disk"
 }
 
 // refusal is the error for limits that will be broken, nil for none.

@@ -61,3 +61,16 @@ func TestRoomIsThatOfADirectoryToBe(t *testing.T) {
 	require.NoError(t, err)
 	require.InDelta(t, here, there, 1e9)
 }
+
+func TestEmulatedGuestsAreSaidToBeSlow(t *testing.T) {
+	device := filepath.Join(t.TempDir(), "kvm")
+	require.Contains(t, slowGuests(device), "this runner has no KVM: guests are emulated")
+	require.NoError(t, os.WriteFile(device, nil, 0o600))
+	require.Empty(t, slowGuests(device))
+}
+
+func TestTheMendOfAFullDiskDependsOnTheRunner(t *testing.T) {
+	require.Contains(t, diskMend(true, 1e9), "free-disk-space")
+	require.NotContains(t, diskMend(false, 1e9), "free-disk-space")
+	require.NotContains(t, diskMend(true, 0), "free-disk-space")
+}
