@@ -52,7 +52,7 @@ test: deps pool ## All tests that take less than a quarter of an hour; needs roo
 	@tools/test.sh
 
 .PHONY: test-all
-test-all: lint test selinux boots page reproduce e2e ## Everything, with the workflows in a real runner
+test-all: lint test selinux boots page schema reproduce e2e ## Everything, with the workflows in a real runner
 
 .PHONY: boots
 boots: deps pool ## Boot every kind of image in every way; most of an hour without KVM
@@ -61,6 +61,11 @@ boots: deps pool ## Boot every kind of image in every way; most of an hour witho
 .PHONY: e2e
 e2e: deps pool ## Run the workflows in a real workflow runner
 	@test/e2e/run.sh
+
+.PHONY: schema
+schema: ## Hold workflows and actions against GitHub's own parser
+	@tools/install-host-deps.sh --with npm
+	@NOSA_SCHEMA=1 $(GO) test -count=1 ./test/schema
 
 .PHONY: suite-binaries
 suite-binaries: ## Build the programs of a release of the actions; TAG=v1.2.3

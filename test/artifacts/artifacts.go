@@ -24,21 +24,19 @@ func Bundle(ctx context.Context, root, state, out string) error {
 	if err := install(ctx, e2e, modules); err != nil {
 		return err
 	}
-	if err := os.CopyFS(out, os.DirFS(filepath.Join(e2e, "actions"))); err != nil {
+	// The sources must lie below node_modules' directory to find their imports.
+	sources := filepath.Join(modules, "actions")
+	if err := os.RemoveAll(sources); err != nil {
 		return err
 	}
-	for _, name := range []string{"upload-artifact", "download-artifact"} {
-		// The source must lie beside node_modules to find its imports.
-		data, err := os.ReadFile(filepath.Join(e2e, "actions", name, "main.mjs"))
-		if err != nil {
+	for _, dir := range []string{sources, out} {
+		if err := os.CopyFS(dir, os.DirFS(filepath.Join(e2e, "actions"))); err != nil {
 			return err
 		}
-		source := filepath.Join(modules, name+".mjs")
-		if err := os.WriteFile(source, data, 0o644); err != nil {
-			return err
-		}
-		err = run(ctx, modules, filepath.Join(modules, "node_modules", ".bin", "esbuild"), source, "--bundle", "--platform=node",
-			"--target=node20", "--keep-names", "--log-level=error", "--outfile="+filepath.Join(out, name, "index.js"))
+	}
+	for _, name := range []string{"upload-artifact", "download-artifact", "cache/restore", "cache/save"} {
+		err := run(ctx, modules, filepath.Join(modules, "node_modules", ".bin", "esbuild"), filepath.Join(sources, name, "main.mjs"), "--bundle",
+			"--platform=node", "--target=node20", "--keep-names", "--log-level=error", "--outfile="+filepath.Join(out, name, "index.js"))
 		if err != nil {
 			return err
 		}

@@ -80,6 +80,7 @@ type job struct {
 	payload  map[string]any // what GitHub says about the event
 	source   string         // what is checked out where no repository is named; empty is this repository
 	env      map[string]string
+	token    string // of the job
 }
 
 // run runs a workflow, which must succeed.
@@ -108,7 +109,10 @@ func (a act) run(t *testing.T, j job) outcome {
 	for name, value := range j.env {
 		args = append(args, "--env", name+"="+value)
 	}
-	for _, name := range []string{"checkout", "setup-go", "upload-artifact", "download-artifact"} {
+	if j.token != "" {
+		args = append(args, "--secret", "GITHUB_TOKEN="+j.token)
+	}
+	for _, name := range []string{"checkout", "setup-go", "upload-artifact", "download-artifact", "cache"} {
 		for _, ref := range pins(t, a.root, "actions/"+name) {
 			args = append(args, "--local-repository", fmt.Sprintf("actions/%s@%s=%s", name, ref, filepath.Join(a.actions, name)))
 		}

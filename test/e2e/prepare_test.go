@@ -49,9 +49,9 @@ func do(t *testing.T, dir, name string, args ...string) {
 // pins are the commits that our workflows and actions pin an action to.
 func pins(t *testing.T, root, action string) []string {
 	t.Helper()
-	uses := regexp.MustCompile(regexp.QuoteMeta("uses: "+action) + `@([0-9a-f]{40})`)
+	uses := regexp.MustCompile(regexp.QuoteMeta("uses: "+action) + `(?:/[\w-]+)*@([0-9a-f]{40})`)
 	refs := map[string]bool{}
-	for _, pattern := range []string{".github/workflows/*.yml", "actions/*/action.yml", "action.yml"} {
+	for _, pattern := range []string{".github/workflows/*.yml", "examples/workflows/*.yml", "actions/*/action.yml", "action.yml", "test/e2e/testdata/*.yml"} {
 		files, err := filepath.Glob(filepath.Join(root, pattern))
 		require.NoError(t, err)
 		for _, file := range files {

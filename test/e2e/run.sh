@@ -2,10 +2,6 @@
 # Runs the workflows of this repository in a real workflow runner.
 set -eu
 cd -- "$(dirname -- "$0")/../.."
-if ! command -v npm >/dev/null; then # the stand-ins of artifact actions are JavaScript
-	sudo=
-	[ "$(id -u)" -eq 0 ] || sudo='sudo -n'
-	$sudo apt-get update -qq
-	$sudo apt-get install -y -qq --no-install-recommends nodejs npm
-fi
+tools/install-host-deps.sh --with npm # the stand-ins for actions are JavaScript
+tools/github-api.sh                   # and GitHub is held against its description
 NOSA_E2E=1 exec go test ${NOSA_E2E_RUN:+-run "$NOSA_E2E_RUN"} -count=1 -timeout 90m -v ./test/e2e
