@@ -79,12 +79,16 @@ func checkArtifacts(t *testing.T, server string) {
 	host, err := arch.Host()
 	require.NoError(t, err)
 	work := t.TempDir()
+	var build *handoff.Base // which packs of images may refer to
 	for _, name := range []string{"cache", "build", "image-qemu", "image-metal"} {
 		artifact := fmt.Sprintf("nosa-%s-%s", name, host)
 		pack := filepath.Join(t.TempDir(), artifact)
 		unzip(t, filepath.Join(server, "1", artifact, artifact+".zip"), artifact+".tar.zst", pack)
-		_, err := handoff.UnpackFile(t.Context(), pack, work, handoff.UnpackOptions{Arch: host.RPM})
+		receipt, err := handoff.UnpackFile(t.Context(), pack, work, handoff.UnpackOptions{Arch: host.RPM, Base: build})
 		require.NoError(t, err, artifact)
+		if name == "build" {
+			build = receipt.Base(artifact, work)
+		}
 	}
 	dir, err := workdir.Open(work, host)
 	require.NoError(t, err)
