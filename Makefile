@@ -56,7 +56,7 @@ test-all: lint test selinux boots page schema reproduce e2e ## Everything, with 
 
 .PHONY: boots
 boots: deps pool ## Boot every kind of image in every way; most of an hour without KVM
-	@NOSA_TEST_BOOT=1 tools/test.sh -timeout 3h ./test/boot
+	@NOSA_TEST_BOOT=1 tools/test.sh -timeout 3h ./test/boot ./test/security
 
 .PHONY: e2e
 e2e: deps pool ## Run the workflows in a real workflow runner

@@ -54,6 +54,18 @@ func hostile(canary string) map[string]string {
 	}
 }
 
+// apart are actions that ask for more than there is here: a registry, an event, a
+// changed lockfile.
+var apart = map[string]bool{"actions/push-container": true, "actions/comment": true, "actions/propose": true}
+
+// necessary are inputs without which an action does nothing.
+func necessary(action string) map[string]string {
+	if action == "actions/report" {
+		return map[string]string{"jobs": `{"build": {"result": "success", "outputs": {}}}`}
+	}
+	return map[string]string{}
+}
+
 // forScripts are those that aim at scripts and at the files between steps. The
 // root action runs the programs of the others, so these are enough for it.
 var forScripts = []string{"shell", "quotes", "lines", "old command"}
@@ -71,9 +83,9 @@ func TestHostileInputsAreOnlyText(t *testing.T) {
 		w := newWorkflow(t, programs)
 		w.artifacts = packs
 		releases(t, w, action)
-		got := w.job(t, action, nil)
-		if action == "actions/push-container" { // the nosa that stands in has no registry
-			require.Contains(t, got.Log, "unknown command: push-container")
+		got := w.job(t, action, necessary(action))
+		if apart[action] {
+			require.NotEmpty(t, got.Errors(), action)
 		} else {
 			require.Zero(t, got.Code, "%s does not work at all: %s", action, got.Log)
 		}
@@ -90,7 +102,10 @@ func TestHostileInputsAreOnlyText(t *testing.T) {
 					server := releases(t, w, action)
 					w.Direct = !slices.Contains(forScripts, kind) && !strings.Contains(string(script), acts.InputVariable(input))
 
-					got := w.job(t, action, map[string]string{input: value})
+					inputs := necessary(action)
+					inputs[input] = value
+
+					got := w.job(t, action, inputs)
 
 					told := fmt.Sprintf("%s: %.200q; the log:\n%s", kind, value, shorten(got.Log))
 					require.NoFileExists(t, canary, told)

@@ -154,12 +154,13 @@ func (r *Runner) step(t testing.TB, name string, step Step, values map[string]st
 	for variable, value := range step.Env {
 		env[variable] = r.expand(value, values)
 	}
-	script, text := filepath.Join(dir, "script.sh"), step.Run
+	command := []string{"bash", "--noprofile", "--norc", "-e", "-o", "pipefail", filepath.Join(dir, "script.sh")}
 	if r.Direct {
 		words := strings.Fields(step.Run)
-		text = `exec "$NOSA_ACTIONS_BIN/` + words[len(words)-1] + `"`
+		command = []string{filepath.Join(r.Programs, words[len(words)-1])}
+	} else {
+		require.NoError(t, os.WriteFile(command[len(command)-1], []byte(step.Run), 0o755))
 	}
-	require.NoError(t, os.WriteFile(script, []byte(text), 0o755))
 	// Env starts with nothing: what this test has in its environment is not the
 	// job's.
 	args := []string{"-i", "--"}
@@ -168,7 +169,7 @@ func (r *Runner) step(t testing.TB, name string, step Step, values map[string]st
 	}
 	var log strings.Builder
 	_, err = tool.Host{}.Run(context.WithoutCancel(t.Context()), tool.Cmd{
-		Name: "env", Args: append(args, "bash", "--noprofile", "--norc", "-e", "-o", "pipefail", script),
+		Name: "env", Args: append(args, command...),
 		Dir: r.Workspace, Stdout: &log, Stderr: &log,
 	})
 	one := Result{Log: log.String(), Outputs: fileOutputs(t, read(t, files["GITHUB_OUTPUT"])), Summary: read(t, files["GITHUB_STEP_SUMMARY"])}
