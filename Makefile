@@ -76,9 +76,9 @@ reproduce: ## Build them twice and compare, byte by byte
 	@NOSA_TEST_REPRODUCE=1 $(GO) test -count=1 -timeout 60m -run Again ./tools/suitebinaries
 
 .PHONY: page
-page: ## Look at the download page in a real browser, on a phone and on a desktop
+page: ## Look at our pages in a real browser, on a phone and on a desktop
 	@tools/install-host-deps.sh --with browser
-	@NOSA_BROWSER=chromium-headless-shell $(GO) test -count=1 -run Browser ./internal/release/page
+	@NOSA_BROWSER=chromium-headless-shell $(GO) test -count=1 -run Browser ./internal/release/page ./internal/kola/page
 
 .PHONY: selinux
 selinux: deps ## Label a tree with a real SELinux policy

@@ -147,7 +147,7 @@ func Run(ctx context.Context, r tool.Runner, log *progress.Log, dir *workdir.Dir
 	}
 	report.Add(first, last)
 	result := Result{Report: report, OutputDir: out, Notes: selection.Notes}
-	return result, o.save(result, target)
+	return result, errors.Join(o.save(result, target), o.writePage(dir, target, found, result))
 }
 
 // save writes the records of the run.
