@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -8,8 +9,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/nestos/nosa-actions/internal/format/ext4"
 	"github.com/nestos/nosa-actions/internal/format/ostreerepo"
+	"github.com/nestos/nosa-actions/internal/format/xfs"
 	"github.com/nestos/nosa-actions/internal/ostree"
 )
 
@@ -167,17 +168,21 @@ func unixMode(i info) uint32 {
 // file computes the checksum of a file with its owner, mode and attributes.
 func (c *comparison) file(name string, i info, want ostreerepo.Checksum) {
 	h := ostreerepo.Header{UID: i.UID, GID: i.GID, Mode: unixMode(i), Target: i.Target}
-	if handle, ok := i.handle.(ext4.Info); ok {
-		attrs, err := c.tree.reader.(ext4Files).fs.Xattrs(handle)
+	if reader, ok := c.tree.reader.(attributed); ok {
+		attrs, err := reader.xattrs(i)
+		if errors.Is(err, xfs.ErrElsewhere) {
+			return // the checksum covers what cannot be read
+		}
 		if err != nil {
 			c.bad(name, "%v", err)
 			return
 		}
 		var list []ostreerepo.Xattr
 		for key, value := range attrs {
-			if key != "system.posix_acl_access" {
-				list = append(list, ostreerepo.Xattr{Name: key, Value: value})
+			if strings.HasPrefix(key, "system.posix_acl") || strings.HasPrefix(key, "trusted.SGI_ACL") {
+				return // each file system writes these in its own way
 			}
+			list = append(list, ostreerepo.Xattr{Name: key, Value: value})
 		}
 		h.Xattrs = ostreerepo.EncodeXattrs(list)
 	}

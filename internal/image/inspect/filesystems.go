@@ -17,6 +17,7 @@ import (
 
 	"github.com/nestos/nosa-actions/internal/format/ext4"
 	"github.com/nestos/nosa-actions/internal/format/fat"
+	"github.com/nestos/nosa-actions/internal/format/xfs"
 )
 
 // Filesystem is what a file system says of itself.
@@ -46,7 +47,7 @@ func probe(part *io.SectionReader) (*Filesystem, reader, error) {
 	case at(1024+0x38, "\x53\xef"):
 		return probeExt4(part)
 	case at(0, "XFSB"):
-		return probeXFS(head)
+		return probeXFS(part)
 	case at(64<<10+0x40, "_BHRfS_M"):
 		return probeBtrfs(head[64<<10:])
 	case fat.Is(head):
@@ -61,19 +62,21 @@ func probeExt4(part *io.SectionReader) (*Filesystem, reader, error) {
 		return &Filesystem{Type: "ext4"}, nil, err
 	}
 	clean := f.Clean && !f.Recover
-	return &Filesystem{Type: "ext4", Label: f.Label, UUID: f.UUID.String(), Size: f.Size, Free: &f.Free, Clean: &clean}, ext4Files{f, map[string]ext4.Info{}}, err
+	r := inodes[ext4.Info]{fs: f, dirs: map[string]ext4.Info{}, facts: func(i ext4.Info) info {
+		return info{Name: i.Name, Mode: i.Mode, Size: i.Size, UID: i.UID, GID: i.GID, Immutable: &i.Immutable, handle: i}
+	}}
+	return &Filesystem{Type: "ext4", Label: f.Label, UUID: f.UUID.String(), Size: f.Size, Free: &f.Free, Clean: &clean}, r, err
 }
 
-// probeXFS reads the superblock: struct xfs_dsb in the kernel's sources.
-func probeXFS(head []byte) (*Filesystem, reader, error) {
-	be := binary.BigEndian
-	block := int64(be.Uint32(head[4:]))
-	free := int64(be.Uint64(head[144:])) * block
-	clean := head[126] == 0
-	return &Filesystem{
-		Type: "xfs", Label: cString(head[108:120]), UUID: uuid.UUID(head[32:48]).String(),
-		Size: int64(be.Uint64(head[8:])) * block, Free: &free, Clean: &clean,
-	}, nil, nil
+func probeXFS(part *io.SectionReader) (*Filesystem, reader, error) {
+	f, err := xfs.Open(part)
+	if f == nil {
+		return &Filesystem{Type: "xfs"}, nil, err
+	}
+	r := inodes[xfs.Info]{fs: f, dirs: map[string]xfs.Info{}, facts: func(i xfs.Info) info {
+		return info{Name: i.Name, Mode: i.Mode, Size: i.Size, UID: i.UID, GID: i.GID, Immutable: &i.Immutable, handle: i}
+	}}
+	return &Filesystem{Type: "xfs", Label: f.Label, UUID: f.UUID.String(), Size: f.Size, Free: &f.Free}, r, err
 }
 
 // probeBtrfs reads the superblock: struct btrfs_super_block.
@@ -106,13 +109,29 @@ func cString(b []byte) string {
 	return text
 }
 
-// ext4Files reads ext4.
-type ext4Files struct {
-	fs   *ext4.FS
-	dirs map[string]ext4.Info // directories that were come by
+// native is what our own readers of file systems with inodes have in common; I is
+// what they say of a file.
+type native[I any] interface {
+	Root() (I, error)
+	List(I) ([]I, error)
+	Open(I) (*io.SectionReader, error)
+	Target(I) (string, error)
+	Xattrs(I) (map[string][]byte, error)
 }
 
-func (e ext4Files) find(name string) (ext4.Info, error) {
+// attributed is a reader that knows extended attributes.
+type attributed interface {
+	xattrs(i info) (map[string][]byte, error)
+}
+
+// inodes reads a file system with inodes.
+type inodes[I any] struct {
+	fs    native[I]
+	dirs  map[string]I // directories that were come by
+	facts func(I) info
+}
+
+func (e inodes[I]) find(name string) (I, error) {
 	if at, known := e.dirs[name]; known {
 		return at, nil
 	}
@@ -121,11 +140,11 @@ func (e ext4Files) find(name string) (ext4.Info, error) {
 		if err != nil {
 			return at, err
 		}
-		var list []ext4.Info
+		var list []I
 		if list, err = e.fs.List(at); err != nil {
 			return at, err
 		}
-		k := slices.IndexFunc(list, func(i ext4.Info) bool { return i.Name == part })
+		k := slices.IndexFunc(list, func(i I) bool { return e.facts(i).Name == part })
 		if k < 0 {
 			return at, fs.ErrNotExist
 		}
@@ -134,8 +153,8 @@ func (e ext4Files) find(name string) (ext4.Info, error) {
 	return at, err
 }
 
-func (e ext4Files) describe(i ext4.Info) (info, error) {
-	out := info{Name: i.Name, Mode: i.Mode, Size: i.Size, UID: i.UID, GID: i.GID, Immutable: &i.Immutable, handle: i}
+func (e inodes[I]) describe(i I) (info, error) {
+	out := e.facts(i)
 	var err error
 	if out.link() {
 		out.Target, err = e.fs.Target(i)
@@ -143,7 +162,7 @@ func (e ext4Files) describe(i ext4.Info) (info, error) {
 	return out, err
 }
 
-func (e ext4Files) root() (info, error) {
+func (e inodes[I]) root() (info, error) {
 	i, err := e.fs.Root()
 	if err != nil {
 		return info{}, err
@@ -151,7 +170,7 @@ func (e ext4Files) root() (info, error) {
 	return e.describe(i)
 }
 
-func (e ext4Files) list(dir string) ([]info, error) {
+func (e inodes[I]) list(dir string) ([]info, error) {
 	at, err := e.find(dir)
 	if err != nil {
 		return nil, err
@@ -164,11 +183,11 @@ func (e ext4Files) list(dir string) ([]info, error) {
 	for _, entry := range entries {
 		i, err := e.describe(entry)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path.Join(dir, entry.Name), err)
+			return nil, fmt.Errorf("%s: %w", path.Join(dir, i.Name), err)
 		}
 		list = append(list, i)
-		if entry.Mode.IsDir() {
-			e.dirs[path.Join(dir, entry.Name)] = entry
+		if i.Mode.IsDir() {
+			e.dirs[path.Join(dir, i.Name)] = entry
 		}
 	}
 	slices.SortFunc(list, byName)
@@ -177,13 +196,15 @@ func (e ext4Files) list(dir string) ([]info, error) {
 
 func byName(a, b info) int { return strings.Compare(a.Name, b.Name) }
 
-func (e ext4Files) open(_ string, i info) (io.ReadCloser, error) {
-	in, err := e.fs.Open(i.handle.(ext4.Info))
+func (e inodes[I]) open(_ string, i info) (io.ReadCloser, error) {
+	in, err := e.fs.Open(i.handle.(I))
 	if err != nil {
 		return nil, err
 	}
 	return io.NopCloser(in), nil
 }
+
+func (e inodes[I]) xattrs(i info) (map[string][]byte, error) { return e.fs.Xattrs(i.handle.(I)) }
 
 // fatFiles reads FAT.
 type fatFiles struct {

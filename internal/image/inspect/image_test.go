@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -180,4 +181,33 @@ func TestWhatIsNoDiskIsSaid(t *testing.T) {
 	}
 	r := look(t, write("empty", ""), inspect.Records{})
 	require.Equal(t, "partition table: there is none: no sector 1 begins with EFI PART", defects(r))
+}
+
+func TestFilesOnXFSAreLookedAt(t *testing.T) {
+	b := small(t)
+	known, err := os.ReadFile("/proc/filesystems")
+	require.NoError(t, err)
+	if !slices.Contains(strings.Fields(string(known)), "xfs") {
+		t.Skip("this kernel does not know xfs")
+	}
+	testkit.NeedTool(t, "mkfs.xfs", "unshare", "mount")
+	dir := t.TempDir()
+	yaml := filepath.Join(dir, "image.yaml")
+	require.NoError(t, os.WriteFile(yaml, []byte(strings.Replace(imageYAML, "ext4", "xfs", 1)), 0o644))
+	config, err := imageconf.Load(yaml)
+	require.NoError(t, err)
+	s, err := disk.Deploy(t.Context(), tool.Host{}, nil, disk.Source{
+		Repo: filepath.Join(b.dir, "repo"), Commit: b.records.Commit, Ref: imagetest.Ref, Stateroot: "nestos", BuildID: "1.0",
+		Config: config, Platforms: platforms, Arch: arch.X86_64, Scratch: filepath.Join(dir, "scratch"),
+	}, image.Metal)
+	require.NoError(t, err)
+	metal := filepath.Join(dir, "metal")
+	require.NoError(t, s.Write(t.Context(), nil, image.Metal, metal))
+	require.NoError(t, s.Close())
+
+	r := look(t, metal, b.of(image.Metal))
+
+	require.Equal(t, "root: the file system is xfs instead of ext4 of image.yaml", defects(r), "all that the commit says otherwise")
+	require.Equal(t, []string{"hello-1-2.noarch"}, r.Packages)
+	require.Equal(t, "NestOS Test 1", r.OSRelease["PRETTY_NAME"])
 }

@@ -52,8 +52,8 @@ func (i *inspector) system() {
 func (i *inspector) filesOf(number int) *files {
 	p := i.parts[number]
 	if p == nil || p.files == nil {
-		if p != nil && p.Filesystem != nil && (p.Filesystem.Type == "xfs" || p.Filesystem.Type == "btrfs") {
-			i.odd(p.name(), "files on %s cannot be looked at; only its superblock was", p.Filesystem.Type)
+		if p != nil && p.Filesystem != nil && p.Filesystem.Type == "btrfs" {
+			i.odd(p.name(), "files on btrfs cannot be looked at; only its superblock was")
 		}
 		return nil
 	}
