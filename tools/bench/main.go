@@ -5,7 +5,10 @@
 //	tree and commit:  nosa build container   dnf --installroot + dracut + ostree commit
 //	disk:             nosa buildextend-qemu  sgdisk, loop device, mounts, cp, qemu-img convert
 //
-// Then it builds once more after a change of one overlay file, and once more
+// Then it makes images of a commit, and prints what they take of their parts alone
+// and of each other, beside what they should take at most.
+//
+// It builds once more after a change of one overlay file, and once more
 // after none, and prints what these take of the first build.
 //
 // The plain way does less: no scriptlet sandbox, no metadata, no OCI archive, no
@@ -14,6 +17,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -34,6 +38,7 @@ type bench struct {
 	dir              string // scratch directory
 	pipeline, plains []measure
 	changed, same    measure // a build after a change of one file, and after none
+	ratios           []ratio // of images
 }
 
 // measure is what one step took and left.
@@ -45,6 +50,7 @@ type measure struct {
 
 func run(ctx context.Context) error {
 	b := &bench{}
+	images := flag.String("images", "", "work directory: measure only images, of its newest build, which they are added to")
 	if err := b.ParseFlags(); err != nil {
 		return err
 	}
@@ -56,13 +62,22 @@ func run(ctx context.Context) error {
 		return err
 	}
 	defer os.RemoveAll(b.dir)
+	if *images != "" {
+		err := b.runImages(ctx, *images)
+		b.printRatios()
+		return err
+	}
 	if err := b.runPipeline(ctx); err != nil {
 		return err
 	}
 	if err := b.runPlain(ctx); err != nil {
 		return err
 	}
+	if err := b.runImages(ctx, filepath.Join(b.dir, "work")); err != nil {
+		return err
+	}
 	b.print()
+	b.printRatios()
 	return nil
 }
 
