@@ -20,18 +20,25 @@ import (
 type Accel struct {
 	KVM    bool   // else by emulation (TCG)
 	Reason string // why not by KVM
+	// Slow is how many times longer than on a quiet machine of today a trial
+	// guest took under emulation; 0: not measured.
+	Slow float64
 }
 
 // emulationFactor is how much longer than under KVM anything may take under
 // emulation.
 const emulationFactor = 3
 
+// maxSlow bounds what a slow machine may stretch time-outs by: a guest that hangs
+// has to be given up some day.
+const maxSlow = 5
+
 // Scale stretches a time-out that is meant for KVM.
 func (a Accel) Scale(d time.Duration) time.Duration {
 	if a.KVM {
 		return d
 	}
-	return emulationFactor * d
+	return time.Duration(float64(emulationFactor*d) * min(max(a.Slow, 1), maxSlow))
 }
 
 // String is "KVM" or "TCG (REASON)".
@@ -59,11 +66,13 @@ func Accelerator(ctx context.Context, r tool.Runner, log *progress.Log, a arch.A
 		return accel, nil
 	}
 	accel := Accel{KVM: true}
+	slow := make(chan float64, 1)
+	go func() { slow <- measure(ctx, r, a) }()
 	if err := probe(ctx, r, a, "/dev/kvm"); err != nil {
 		if ctx.Err() != nil {
 			return Accel{}, context.Cause(ctx)
 		}
-		accel = Accel{Reason: err.Error()}
+		accel = Accel{Reason: err.Error(), Slow: <-slow}
 		log.Notef("guests run by emulation, which is slow, because KVM does not work: %s", accel.Reason)
 	}
 	if probed.accel == nil {
@@ -71,6 +80,24 @@ func Accelerator(ctx context.Context, r tool.Runner, log *progress.Log, a arch.A
 	}
 	probed.accel[a] = accel
 	return accel, nil
+}
+
+// trialTime is how long the trial guest takes under emulation on a quiet machine.
+const trialTime = time.Second
+
+// measure runs the trial guest under emulation and returns how many times longer
+// than usual it took, or 0 if it does not run.
+func measure(ctx context.Context, r tool.Runner, a arch.Arch) float64 {
+	dir, err := os.MkdirTemp("", "nosa-trial-")
+	if err != nil {
+		return 0
+	}
+	defer os.RemoveAll(dir)
+	begin := time.Now()
+	if err := runProbe(ctx, r, a, filepath.Join(dir, "trial.img"), "tcg", "max"); err != nil {
+		return 0
+	}
+	return float64(time.Since(begin)) / float64(trialTime)
 }
 
 // probeARM asks PSCI for SYSTEM_OFF.

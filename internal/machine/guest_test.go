@@ -178,3 +178,16 @@ func TestASavedGuestGoesOnAndACrashedOneKeepsItsDisk(t *testing.T) {
 
 	boot(t, t.Context(), Options{Saved: &crashed}).Close()
 }
+
+func TestTimeOutsGrowWithTheMachinesSlowness(t *testing.T) {
+	for want, a := range map[time.Duration]Accel{
+		time.Minute:      {KVM: true, Slow: 9},
+		3 * time.Minute:  {Slow: 0.5},
+		6 * time.Minute:  {Slow: 2},
+		15 * time.Minute: {Slow: 100},
+	} {
+		require.Equal(t, want, a.Scale(time.Minute))
+	}
+	testkit.NeedTool(t, "qemu-system-x86_64")
+	require.Positive(t, measure(t.Context(), tool.Host{}, arch.X86_64))
+}

@@ -1,5 +1,6 @@
 #!/bin/bash
 ## kola:
+##   tags: reboot
 ##   timeoutMin: 15
 ##   description: the system comes back from a reboot as it was, without a second first boot
 set -euo pipefail
