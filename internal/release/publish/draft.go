@@ -198,12 +198,14 @@ func (p *publisher) taken(ctx context.Context, refusal error) error {
 }
 
 // sweep removes the other drafts of the tag: it is taken. The release is out, so
-// what fails here is told and no more; the next run sweeps again.
-func (p *publisher) sweep(ctx context.Context, published int64) {
-	err := p.retry(ctx, "remove drafts left over", func(ctx context.Context) error {
-		recent, err := pages[releaseDoc](ctx, p.client, "/releases", 1)
-		if err != nil {
-			return err
+// what fails here is told and no more; the next run sweeps again. Recent is a listing
+// that may be as old as the release; nil: none is at hand.
+func (p *publisher) sweep(ctx context.Context, published int64, recent []releaseDoc) {
+	err := p.retry(ctx, "remove drafts left over", func(ctx context.Context) (err error) {
+		if recent == nil {
+			if recent, err = p.recent(ctx); err != nil {
+				return err
+			}
 		}
 		for _, r := range recent {
 			if r.ID == published || !p.isDraft(r) {
@@ -218,6 +220,10 @@ func (p *publisher) sweep(ctx context.Context, published int64) {
 	if err != nil {
 		p.log.Notef("release %s is published, but: %v", p.plan.Tag, err)
 	}
+}
+
+func (p *publisher) recent(ctx context.Context) ([]releaseDoc, error) {
+	return pages[releaseDoc](ctx, p.client, "/releases", 1)
 }
 
 // removeDraft asks before it deletes: listings lag behind.

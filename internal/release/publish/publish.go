@@ -131,7 +131,7 @@ func (p *publisher) run(ctx context.Context) (Result, error) {
 			return Result{}, err
 		}
 		p.log.Notef("release %s is published and complete", p.plan.Tag)
-		p.sweep(ctx, there.ID)
+		p.sweep(ctx, there.ID, nil)
 		return Result{URL: there.HTMLURL, ID: there.ID, Tag: p.plan.Tag}, nil
 	}
 	known, err := p.beforehand(ctx)
@@ -155,10 +155,16 @@ func (p *publisher) run(ctx context.Context) (Result, error) {
 			return Result{}, err
 		}
 	}
+	recent := make(chan []releaseDoc, 1)
+	go func() { // sweep lists again should this fail
+		all, _ := p.recent(ctx)
+		recent <- all
+	}()
 	done, err := p.undraft(ctx, draft)
+	known = <-recent
 	if err != nil {
 		return Result{}, err
 	}
-	p.sweep(ctx, done.ID)
+	p.sweep(ctx, done.ID, known)
 	return Result{URL: done.HTMLURL, ID: done.ID, Tag: p.plan.Tag}, nil
 }
