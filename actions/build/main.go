@@ -22,6 +22,7 @@ func run(ctx context.Context, step *action.Step) error {
 	in := job.ReadInputs(step)
 	in.Stage = plan.Build
 	use, prefix := job.ReadCache(step)
+	token := step.Input("token")
 	var args []string
 	if step.Bool("force") {
 		args = append(args, "--force")
@@ -50,7 +51,7 @@ func run(ctx context.Context, step *action.Step) error {
 	if err := j.Run(ctx, "build", append(args, "container")...); err != nil {
 		return err
 	}
-	return finish(ctx, j, before, job.Keep{Use: use, Prefix: prefix, Variant: in.Variant})
+	return finish(ctx, j, before, token, job.Keep{Use: use, Prefix: prefix, Variant: in.Variant})
 }
 
 // newest is the id of the newest build, or "" if there is none yet.
@@ -62,7 +63,7 @@ func newest(j *job.Job) (string, error) {
 	return b.ID, err
 }
 
-func finish(ctx context.Context, j *job.Job, before string, keep job.Keep) error {
+func finish(ctx context.Context, j *job.Job, before, token string, keep job.Keep) error {
 	b, err := j.Build()
 	if err != nil {
 		return err
@@ -79,7 +80,7 @@ func finish(ctx context.Context, j *job.Job, before string, keep job.Keep) error
 	if archive.Path != "" {
 		path = b.Path(archive.Path)
 	}
-	told, err := compare(j, b, m, keep)
+	told, err := compare(ctx, j, b, m, token, keep)
 	if err != nil {
 		return err
 	}
@@ -96,9 +97,10 @@ func finish(ctx context.Context, j *job.Job, before string, keep job.Keep) error
 	)
 }
 
-// compare tells what differs from the branch's last build, and leaves a record of
+// compare tells what differs from the branch's last build and from the last
+// release, and leaves a record of
 // this one if it is a branch's.
-func compare(j *job.Job, b workdir.Build, m *workdir.Meta, keep job.Keep) (string, error) {
+func compare(ctx context.Context, j *job.Job, b workdir.Build, m *workdir.Meta, token string, keep job.Keep) (string, error) {
 	packages, err := job.Installed(b)
 	if err != nil {
 		return "", err
@@ -110,7 +112,10 @@ func compare(j *job.Job, b workdir.Build, m *workdir.Meta, keep job.Keep) (strin
 	told, same, key := "", "", ""
 	last := j.LastRecord()
 	if last != nil {
-		told = report.Compare(last.Known, now)
+		told = report.Compare("build "+last.BuildID+" of the base branch", last.Known, now)
+	}
+	if release := j.LastRelease(ctx, token); release != nil && packages != nil {
+		told += report.Compare("release "+release.BuildID, *release, now)
 	}
 	if last.Same(m) {
 		same = last.BuildID

@@ -84,6 +84,9 @@ func (s *Step) Event() Event {
 // Machine is the runner's architecture in GitHub's words, X64 or ARM64.
 func (s *Step) Machine() string { return s.variable("RUNNER_ARCH") }
 
+// API is the address of GitHub's API, "" where there is none.
+func (s *Step) API() string { return s.variable("GITHUB_API_URL") }
+
 func (s *Step) variable(name string) string {
 	value, _ := s.lookup(name)
 	return value

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -63,4 +64,14 @@ func TestNoTierReadsWhatALowerOneWrote(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestAStepEndsWhenItsTimeIsUp(t *testing.T) {
+	ctx, done := Inputs{Timeout: 1}.Limit(t.Context())
+	defer done()
+	<-ctx.Done()
+	require.ErrorContains(t, context.Cause(ctx), "as the input timeout-minutes says; give it more, or take a faster runner")
+	ctx, done = Inputs{}.Limit(t.Context())
+	require.NoError(t, ctx.Err())
+	done()
 }

@@ -17,11 +17,11 @@ type Known struct {
 	Images   map[string]int64  `json:"images"`   // artifact -> bytes
 }
 
-// Compare is a section on what differs between a build of the base branch and this
-// one.
-func Compare(before, now Known) string {
+// Compare is a section on what differs between a build, which is named in plain
+// words, and this one.
+func Compare(since string, before, now Known) string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "\n#### Since build %s of the base branch\n\n", Text(before.BuildID))
+	fmt.Fprintf(&out, "\n#### Since %s\n\n", Text(since))
 	if before.Commit == now.Commit && now.Commit != "" {
 		out.WriteString("The commit is the same.\n")
 		return out.String()

@@ -28,11 +28,11 @@ func TestBuildsAreComparedByPackagesAndSizes(t *testing.T) {
 | Artifact | Before | Now | Change |
 | --- | --- | --- | --- |
 | ostree | 1 kB | 1.1 kB | +10.0 % |
-`, Compare(before, now))
+`, Compare("build 1.0|x of the base branch", before, now))
 
 	now.Packages = before.Packages
-	require.Contains(t, Compare(before, now), "No package changed.")
+	require.Contains(t, Compare("build 1.0|x of the base branch", before, now), "No package changed.")
 	now.Commit = "a"
-	require.Contains(t, Compare(before, now), "The commit is the same.")
-	require.Contains(t, Compare(Known{}, now), "| bash.x86&#95;64 | Added |")
+	require.Contains(t, Compare("build 1.0|x of the base branch", before, now), "The commit is the same.")
+	require.Contains(t, Compare("release v1", Known{}, now), "| bash.x86&#95;64 | Added |")
 }
