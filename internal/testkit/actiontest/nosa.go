@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/nestos/nosa-actions/internal/arch"
 	"github.com/nestos/nosa-actions/internal/workdir"
@@ -19,7 +20,8 @@ import (
 // there, and leaves the files that the stage would leave, through workdir.
 //
 // A config steers it by files: "say-NAME" is printed on standard error by that
-// stage, "print-NAME" on standard output, and "fail-NAME" makes it fail with the
+// stage, "print-NAME" on standard output, "hang-NAME" makes it hang once it has
+// written to the named pipe in the file, and "fail-NAME" makes it fail with the
 // status in the file. "foreign" has text for whatever a build or a test names.
 func Nosa() {
 	err := record(os.Args[1:])
@@ -71,6 +73,9 @@ func stage(name string, args []string) error {
 	if printed, err := os.ReadFile(filepath.Join(d.Config(), "print-"+name)); err == nil {
 		os.Stdout.Write(printed)
 	}
+	if pipe, err := os.ReadFile(filepath.Join(d.Config(), "hang-"+name)); err == nil {
+		return hang(d, strings.TrimSpace(string(pipe)))
+	}
 	if status, err := os.ReadFile(filepath.Join(d.Config(), "fail-"+name)); err == nil {
 		var code int
 		fmt.Sscan(string(status), &code)
@@ -106,6 +111,20 @@ func stage(name string, args []string) error {
 		}
 	}
 	return nil
+}
+
+// hang leaves half a package, says through a named pipe that it is at work, and
+// then takes an hour.
+func hang(d *workdir.Dir, pipe string) error {
+	if err := os.MkdirAll(d.PackagesDir(), 0o755); err != nil {
+		return err
+	}
+	half := os.WriteFile(filepath.Join(d.PackagesDir(), "a-1-1.noarch.rpm"), []byte("first"), 0o644)
+	if err := errors.Join(half, os.WriteFile(pipe, []byte("at work"), 0)); err != nil {
+		return err
+	}
+	time.Sleep(time.Hour)
+	return errors.New("nobody stopped it")
 }
 
 func initialise(host arch.Arch, args []string) error {
