@@ -42,7 +42,8 @@ func run(_ context.Context, step *action.Step) error {
 		return err
 	}
 	platforms = append(platforms, asked(step, labels, prefix)...)
-	images, suites := plan(runners, job.PlatformGroups(platforms), tests)
+	groups := job.PlatformGroups(platforms)
+	images, suites := plan(runners, groups, tests)
 	for name, legs := range map[string][]leg{"platforms": images, "tests": suites} {
 		if len(legs) > maxJobs {
 			step.Wrong(name, fmt.Sprintf("makes %d jobs", len(legs)), fmt.Sprintf("GitHub allows %d in a matrix", maxJobs))
@@ -55,6 +56,7 @@ func run(_ context.Context, step *action.Step) error {
 		output(step, "runners", runners),
 		output(step, "images", map[string][]leg{"include": images}),
 		output(step, "tests", map[string][]leg{"include": suites}),
+		step.Output("platforms", strings.Join(slices.Concat(groups...), " ")),
 		step.Output("tested", fmt.Sprint(len(suites) > 0)),
 	)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nestos/nosa-actions/internal/release/publish/githubtest"
 	"github.com/nestos/nosa-actions/internal/report"
+	"github.com/nestos/nosa-actions/internal/tool"
 )
 
 // gitHub is a stand-in for the API, held against GitHub's description of it, and what
@@ -63,7 +64,11 @@ func TestTheReportComesToThePullRequest(t *testing.T) {
 func TestTheLockfileIsProposed(t *testing.T) {
 	runner := prepare(t)
 	s, env := gitHub(t, githubtest.Options{Owner: "nestos", Repo: "nosa-actions"})
-	env["GITHUB_SHA"], env["GITHUB_REF_NAME"] = s.AddBranch("main", map[string]string{"README.md": "x"}), "main"
+	// To act, the commit of the run is the one that is checked out.
+	head, err := tool.Host{}.Run(t.Context(), tool.Cmd{Name: "git", Args: []string{"-c", "safe.directory=*", "rev-parse", "HEAD"}})
+	require.NoError(t, err)
+	s.AddBranchAt("main", strings.TrimSpace(string(head)), map[string]string{"README.md": "x"})
+	env["GITHUB_REF_NAME"] = "main"
 
 	result := runner.run(t, job{
 		workflow: ".github/workflows/refresh-lockfile.yml", event: "workflow_dispatch", env: env, token: githubtest.Token,
@@ -75,7 +80,7 @@ func TestTheLockfileIsProposed(t *testing.T) {
 	require.Len(t, pulls, 1)
 	require.Equal(t, "nosa/refresh-lockfile", pulls[0].HeadRef)
 	require.Equal(t, "main", pulls[0].BaseRef)
-	require.Regexp(t, `\| systemd \| Added \|`, pulls[0].Body)
+	require.Regexp(t, `\| bash \| Added \|`, pulls[0].Body)
 	commit, _ := s.Branch("nosa/refresh-lockfile")
 	require.Len(t, commit.Files, 2)
 	require.Contains(t, commit.Files, "README.md")

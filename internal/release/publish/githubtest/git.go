@@ -26,6 +26,15 @@ func (s *Server) AddBranch(name string, files map[string]string) string {
 	return sha
 }
 
+// AddBranchAt puts a branch there whose commit has a SHA that is known elsewhere.
+func (s *Server) AddBranchAt(name, sha string, files map[string]string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.store(Commit{Message: "begin " + name, Files: files})
+	s.commits[sha] = Commit{Message: "begin " + name, Files: files}
+	s.heads[name] = sha
+}
+
 // Branch is the commit that a branch names.
 func (s *Server) Branch(name string) (Commit, bool) {
 	s.mu.Lock()
