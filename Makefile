@@ -69,7 +69,7 @@ schema: ## Hold workflows and actions against GitHub's own parser
 
 .PHONY: suite-binaries
 suite-binaries: ## Build the programs of a release of the actions; TAG=v1.2.3
-	@$(GO) run ./tools/suitebinaries --tag "$(TAG)" --output work/suite
+	@$(GO) run ./tools/suitebinaries --tag "$$TAG" --output work/suite
 
 .PHONY: reproduce
 reproduce: ## Build them twice and compare, byte by byte
