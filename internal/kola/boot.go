@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/nestos/nosa-actions/internal/boottime"
@@ -97,7 +98,7 @@ func (t *trial) recordBoot(accel machine.Accel, marks []time.Duration) {
 			r.Before(marks[0].Seconds(), (marks[1] - marks[0]).Seconds())
 		}
 		r.Commit = t.o.Expect.Commit
-		r.Machine = fmt.Sprintf("%s %s %s", map[bool]string{true: "kvm", false: "tcg"}[accel.KVM], t.o.Firmware, t.group.name)
+		r.Machine = t.kind(accel)
 		var text []byte
 		if text, err = json.MarshalIndent(r, "", " "); err == nil {
 			err = os.WriteFile(filepath.Join(t.dir, BootFile), append(text, '\n'), 0o644)
@@ -106,6 +107,18 @@ func (t *trial) recordBoot(accel machine.Accel, marks []time.Duration) {
 	if err != nil {
 		t.warnings = append(t.warnings, fmt.Sprintf("how long the start took: %v", err))
 	}
+}
+
+// kind names the guests whose times can be compared with those of this one.
+func (t *trial) kind(accel machine.Accel) string {
+	words := []string{"tcg", "default firmware", t.group.name}
+	if accel.KVM {
+		words[0] = "kvm"
+	}
+	if t.o.Firmware != "" {
+		words[1] = string(t.o.Firmware)
+	}
+	return strings.Join(words, ", ")
 }
 
 // Boots reads the records of the guests of a run, by their directories.
