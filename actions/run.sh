@@ -10,7 +10,7 @@ root=$(cd -- "$(dirname -- "$0")/.." && pwd)
 echo "::group::Prepare nosa-actions"
 programs=nosa # what stands beside the action's own program
 case ${NOSA_INPUT_ASSEMBLER:-host}/$name in
-*/plan | */matrix | */report | */comment | */propose)
+*/plan | */base | */matrix | */report | */comment | */propose)
 	needs=
 	programs=
 	;;

@@ -58,6 +58,9 @@ func run(ctx context.Context, step *action.Step) error {
 }
 
 func fetch(ctx context.Context, j *job.Job, keys job.CacheKeys, args []string) (job.Fetched, error) {
+	if err := j.NoteCache(ctx); err != nil {
+		return job.Fetched{}, err
+	}
 	cache, err := j.AdmitPackages(keys)
 	if err != nil {
 		return job.Fetched{}, err

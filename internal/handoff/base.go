@@ -1,15 +1,15 @@
 package handoff
 
 import (
-	"encoding/json"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/nestos/nosa-actions/internal/atomicfile"
 )
 
 // Base is content that the receiver of a pack has already. A pack that is made
@@ -17,13 +17,16 @@ import (
 type Base struct {
 	// Name says to people what the base is and where to get it.
 	Name string
-	// Manifest and SHA256, of the manifest as stored, are those of the Receipt
-	// of the pack that the base was packed or unpacked as. To unpack, SHA256 alone
+	// Manifest lists the content, and SHA256 stands for it. To unpack, SHA256 alone
 	// is enough; "" takes any content, since every chunk is checked.
 	Manifest *Manifest
 	SHA256   string
 	// Dir is where the content lies. To pack, it is not needed.
 	Dir string
+	// Cost is how many bytes the receiver must fetch to have the base. A base that
+	// saves less than half of that is not used: content that is packed travels
+	// twice, to the server and from it.
+	Cost int64
 }
 
 // Base is the content of the receipt's pack, which lies in dir, as a base for
@@ -32,28 +35,36 @@ func (r Receipt) Base(name, dir string) *Base {
 	return &Base{Name: name, Manifest: r.Manifest, SHA256: r.Digest, Dir: dir}
 }
 
-// ReadBase reads the base whose manifest is in the file at path, as Receipt.Save
-// left it, and whose content lies in dir. Someone else may have written both.
-func ReadBase(path, name, dir string) (*Base, error) {
-	info, err := os.Stat(path)
+// IndexBase makes a base of the files below dir, reading them all. What skip names,
+// it leaves out; other than files and directories must not be left.
+func IndexBase(ctx context.Context, name, dir string, skip func(path string) bool) (*Base, error) {
+	list, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
 	}
-	if info.Size() > maxManifest {
-		return nil, fmt.Errorf("%s: more than %d bytes", path, maxManifest)
+	o := PackOptions{Skip: skip}
+	for _, e := range list {
+		if !skip(e.Name()) {
+			o.Paths = append(o.Paths, e.Name())
+		}
 	}
-	data, err := os.ReadFile(path)
+	m, err := survey(dir, o)
 	if err != nil {
 		return nil, err
 	}
-	var m Manifest
-	if err := json.Unmarshal(data, &m); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+	if _, err := digestAll(ctx, dir, m.Entries); err != nil {
+		return nil, err
 	}
-	if err := m.validate(Limits{}); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+	return &Base{Name: name, Manifest: m, SHA256: m.content(), Dir: dir}, nil
+}
+
+// content is a digest of all paths and contents, whoever owns them.
+func (m *Manifest) content() string {
+	sum := sha256.New()
+	for _, e := range m.Entries {
+		fmt.Fprintf(sum, "%q %s %s\n", string(e.Path), e.Type, e.SHA256)
 	}
-	return &Base{Name: name, Manifest: &m, SHA256: digest(data), Dir: dir}, nil
+	return hex.EncodeToString(sum.Sum(nil))
 }
 
 // minRef is the shortest chunk that is referred to, in bytes; the reference
@@ -91,7 +102,7 @@ func (m *Manifest) refer(b *Base) {
 		}
 		saved += hit
 	}
-	if saved*worthThin < sum || saved == 0 {
+	if saved*worthThin < sum || saved*2 <= b.Cost {
 		return
 	}
 	m.Base = &BaseID{Name: b.Name, SHA256: b.SHA256}
@@ -208,13 +219,4 @@ func (s *source) reach(p piece) error {
 
 func (s *source) differs(p piece, how string) error {
 	return fmt.Errorf("the pack refers to %s, whose %s %s; run the job that made the pack again", s.base.Name, p.from.Path, how)
-}
-
-// Save writes the receipt's manifest to the file at path, for ReadBase.
-func (r Receipt) Save(path string) error {
-	list, err := json.Marshal(r.Manifest)
-	if err != nil {
-		return fmt.Errorf("write manifest: %w", err)
-	}
-	return atomicfile.Write(path, list, 0o644)
 }

@@ -24,7 +24,7 @@ func workers() int { return min(maxWorkers, runtime.GOMAXPROCS(0)) }
 // packages and container layers are, is stored as it is.
 func newFrameWriter(w io.Writer) (*zstdframe.Writer, error) {
 	return zstdframe.NewWriter(w, zstdframe.Options{
-		Level: zstd.SpeedFastest, FrameSize: frameSize, Workers: workers(), Store: true,
+		Level: zstd.SpeedDefault, FrameSize: frameSize, Workers: workers(), Store: true,
 	})
 }
 

@@ -85,7 +85,7 @@ type Place struct {
 // BaseID names what a thin pack refers to.
 type BaseID struct {
 	Name   string `json:"name"`   // for people: where to get it
-	SHA256 string `json:"sha256"` // hex digest of its manifest
+	SHA256 string `json:"sha256"` // hex digest that stands for its content
 }
 
 // spans are the parts of a file that hold data.

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -198,21 +199,25 @@ func TestABaseThatDiffersIsRefused(t *testing.T) {
 	}
 }
 
-func TestABaseIsReadBack(t *testing.T) {
+func TestADirectoryIsABase(t *testing.T) {
 	before, after := twoRuns(t)
-	_, receipt := packThin(t, before, nil)
-	file := filepath.Join(t.TempDir(), "manifest.json")
-	require.NoError(t, receipt.Save(file))
+	put(t, before, "cache/secret", []byte("left out"))
+	require.NoError(t, syscall.Mkfifo(filepath.Join(before, "pipe"), 0o600))
+	skip := func(p string) bool { return p == "pipe" || p == "cache/secret" }
 
-	base, err := handoff.ReadBase(file, "a", before)
+	base, err := handoff.IndexBase(t.Context(), "a", before, skip)
 
 	require.NoError(t, err)
-	require.Equal(t, receipt.Base("a", before), base)
-	thin, _ := packThin(t, after, base)
-	_, err = handoff.Unpack(t.Context(), bytes.NewReader(thin), t.TempDir(), handoff.UnpackOptions{Base: base})
+	thin, receipt := packThin(t, after, base)
+	require.Equal(t, &handoff.BaseID{Name: "a", SHA256: base.SHA256}, receipt.Manifest.Base)
+	dst := t.TempDir()
+	_, err = handoff.Unpack(t.Context(), bytes.NewReader(thin), dst, handoff.UnpackOptions{Base: base})
 	require.NoError(t, err)
+	require.Equal(t, snapshot(t, after), snapshot(t, dst))
 
-	require.NoError(t, os.WriteFile(file, []byte(`{"format":"nosa-handoff/2","entries":[{"path":"../x"}]}`), 0o600))
-	_, err = handoff.ReadBase(file, "a", before)
-	require.ErrorContains(t, err, "leads outside")
+	base.Cost = 1 << 30
+	_, receipt = packThin(t, after, base)
+	require.Nil(t, receipt.Manifest.Base, "to fetch the base would cost more than it saves")
+	_, err = handoff.IndexBase(t.Context(), "a", before, func(string) bool { return false })
+	require.ErrorContains(t, err, "a pack holds no devices, pipes or sockets")
 }

@@ -137,7 +137,6 @@ func (j *Job) send(ctx context.Context, kind, middle string, o handoff.PackOptio
 	if m := receipt.Manifest; m.Base != nil {
 		j.Step.Log("%.1f MB of it are in %s and were not packed again", float64(m.Bytes()-m.Stored())/1e6, m.Base.Name)
 	}
-	j.sent = receipt
 	return receipt.Manifest, errors.Join(
 		j.Step.Output("artifact", artifact),
 		j.Step.Output("pack", pack),

@@ -29,7 +29,10 @@ func machine(t *testing.T, job string) *Job {
 	output := filepath.Join(temp, "output")
 	require.NoError(t, os.WriteFile(output, nil, 0o600))
 	step := action.New(func(name string) (string, bool) {
-		value, ok := map[string]string{"RUNNER_TEMP": temp, "GITHUB_OUTPUT": output}[name]
+		value, ok := map[string]string{
+			"RUNNER_TEMP": temp, "GITHUB_OUTPUT": output,
+			"GITHUB_EVENT_NAME": "push", "GITHUB_REF": "refs/heads/main", "GITHUB_REF_TYPE": "branch",
+		}[name]
 		return value, ok
 	}, io.Discard)
 	j := &Job{Step: step, Arch: testArch(t, "x86_64"), Workdir: filepath.Join(temp, "nosa"), temp: temp, handoff: true, revision: "c0ffee"}
@@ -338,59 +341,86 @@ func sendImage(t *testing.T, j *Job, id, commit, content string) {
 	require.NoError(t, err)
 }
 
-// TestPackagesOfTheRunBeforeAreReferredTo runs fetch and build twice, with the
-// directory cache kept between the runs as actions/cache does it.
+// keep makes what actions/cache saves after a fetch.
+func keep(t *testing.T, j *Job, key string) (entry string) {
+	t.Helper()
+	entry = filepath.Join(t.TempDir(), "entry")
+	require.NoError(t, os.CopyFS(entry, os.DirFS(filepath.Join(j.Workdir, "cache/rpms"))))
+	require.NoError(t, os.WriteFile(filepath.Join(entry, entryKey), []byte(key), 0o644))
+	return entry
+}
+
+// restore does what actions/cache does with it.
+func restore(t *testing.T, j *Job, entry string) {
+	t.Helper()
+	require.NoError(t, os.CopyFS(filepath.Join(j.temp, restored), os.DirFS(entry)))
+}
+
+const branchKey = cacheFormat + "-branch-nosa-x86_64-0123"
+
+// TestPackagesOfTheRunBeforeAreReferredTo runs fetch twice, with the packages kept
+// between the runs as actions/cache does it, and then build.
 func TestPackagesOfTheRunBeforeAreReferredTo(t *testing.T) {
 	first := machine(t, "fetch")
-	first.RestoredCache("")
 	fetchInto(t, first, "a-1.rpm", "b-1.rpm", "c-1.rpm")
-	_, err := first.SendCache(t.Context())
-	require.NoError(t, err)
-	entry := filepath.Join(t.TempDir(), "entry")
-	require.NoError(t, os.CopyFS(entry, os.DirFS(filepath.Join(first.Workdir, "cache"))))
-	restore := func(j *Job) {
-		require.NoError(t, os.RemoveAll(filepath.Join(j.Workdir, "cache")))
-		require.NoError(t, os.CopyFS(filepath.Join(j.Workdir, "cache"), os.DirFS(entry)))
-	}
+	entry := keep(t, first, branchKey)
 
 	second := machine(t, "fetch")
-	restore(second)
-	second.RestoredCache("packages-abc")
-	require.NoError(t, os.Remove(filepath.Join(second.Workdir, "cache/rpms/b-1.rpm")))
+	restore(t, second, entry)
+	require.NoError(t, second.NoteCache(t.Context()))
 	fetchInto(t, second, "a-1.rpm", "b-2.rpm", "c-1.rpm")
 	sent, err := second.SendCache(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, "the cache entry packages-abc", sent.Base.Name)
+	require.Equal(t, "the cache entry "+branchKey, sent.Base.Name)
 	require.Less(t, sent.Stored(), sent.Bytes()/2)
 
 	build := machine(t, "build")
-	restore(build)
 	deliver(t, second, build)
-	require.NoError(t, build.ReceiveCache(t.Context()))
-	got := tree(t, filepath.Join(build.Workdir, "cache"), false)
-	require.NotContains(t, got, "rpms/b-1.rpm", "what is not of this run is gone")
-	require.NoError(t, os.RemoveAll(filepath.Join(second.Workdir, "cache/repodata")))
-	require.NoError(t, os.Remove(filepath.Join(second.Workdir, "cache", cacheManifest)))
-	require.Equal(t, tree(t, filepath.Join(second.Workdir, "cache"), false), got)
-	left, err := filepath.Glob(filepath.Join(build.Workdir, ".*"))
+	key, err := BaseOfPackages(t.Context(), build.Step)
 	require.NoError(t, err)
-	require.Empty(t, left)
+	require.Equal(t, branchKey, key)
+	restore(t, build, entry)
+	require.NoError(t, build.ReceiveCache(t.Context()))
+	require.NoError(t, os.RemoveAll(filepath.Join(second.Workdir, "cache/repodata")))
+	require.Equal(t, tree(t, filepath.Join(second.Workdir, "cache"), false), tree(t, filepath.Join(build.Workdir, "cache"), false))
+	require.NoDirExists(t, filepath.Join(build.temp, restored))
 
-	without := machine(t, "build")
-	deliver(t, second, without)
-	err = without.ReceiveCache(t.Context())
-	require.ErrorContains(t, err, "the pack refers to the cache entry packages-abc, whose cache/rpms/a-1.rpm is missing; run the job that made the pack again")
+	for name, c := range map[string]struct {
+		spoil func(j *Job)
+		says  string
+	}{
+		"evicted": {func(*Job) {}, "refers to content of the cache entry " + branchKey + ", which is not here; download that, too, or have the pack made without it"},
+		"poisoned": {func(j *Job) {
+			restore(t, j, entry)
+			require.NoError(t, os.WriteFile(filepath.Join(j.temp, restored, "a-1.rpm"), []byte(strings.Repeat("poison of a-1.rpm!", 1000)), 0o644))
+		}, "whose a-1.rpm has other content; run the job that made the pack again"},
+	} {
+		without := machine(t, "build")
+		deliver(t, second, without)
+		c.spoil(without)
+		require.ErrorContains(t, without.ReceiveCache(t.Context()), c.says, name)
+		require.Empty(t, tree(t, filepath.Join(without.Workdir, "cache"), false)["rpms"], name)
+	}
 }
 
-func TestACacheThatDoesNotSayWhatItHasIsNotUsed(t *testing.T) {
-	j := machine(t, "fetch")
-	fetchInto(t, j, "a-1.rpm")
-	j.RestoredCache("key")
-	require.Nil(t, j.restored)
-	write(t, j, "cache/"+cacheManifest, `{"format": "nosa-handoff/1"}`)
-	j.RestoredCache("key")
-	require.Nil(t, j.restored)
-	sent, err := j.SendCache(t.Context())
-	require.NoError(t, err)
-	require.Nil(t, sent.Base)
+func TestCacheEntriesOfOthersAreNotReferredTo(t *testing.T) {
+	for name, key := range map[string]string{
+		"none": "", "another pull request's": cacheFormat + "-pull-7-nosa-x86_64-0123", "another cache's": "node-modules-1",
+		"a command": branchKey + "\n::set-output name=x::y", "a path": cacheFormat + "-branch-../../x",
+	} {
+		j := machine(t, "fetch")
+		fetchInto(t, j, "a-1.rpm")
+		restore(t, j, keep(t, j, key))
+		require.NoError(t, j.NoteCache(t.Context()), name)
+		require.Nil(t, j.entry, name)
+
+		j.entry = &handoff.Base{}
+		j.entry, _ = handoff.IndexBase(t.Context(), cacheEntry+key, filepath.Join(j.temp, restored), func(p string) bool { return p == entryKey })
+		_, err := j.SendCache(t.Context())
+		require.NoError(t, err, name)
+		build := machine(t, "build")
+		deliver(t, j, build)
+		_, err = BaseOfPackages(t.Context(), build.Step)
+		require.ErrorContains(t, err, "which is no cache entry that this run may read", name)
+	}
 }

@@ -104,8 +104,7 @@ type Job struct {
 	handoff   bool
 	revision  string // of the config; "" if unknown
 	received  shelf
-	restored  *handoff.Base // the cache of an earlier run
-	sent      handoff.Receipt
+	entry     *handoff.Base // what actions/cache has restored
 	nosa      assembler.Assembler
 	gauge     *gauge
 }

@@ -15,9 +15,9 @@ import (
 )
 
 // restored is the directory, in the runner's temporary one, that actions/cache
-// unpacks to and saves; the action.yml files name it too. Only packages ever lie
-// in it: the metadata of repositories decides what a good package is, so it is
-// never taken from a cache.
+// unpacks to and saves; the action.yml files name it too. Only packages and the
+// entry's key ever lie in it: the metadata of repositories decides what a good
+// package is, so it is never taken from a cache.
 const restored = "nosa-rpms"
 
 // PackageCache is the use that one fetch makes of a cache of packages.
@@ -132,7 +132,7 @@ func (j *Job) OfferPackages(c *PackageCache) (Fetched, error) {
 	if spoiled { // no cache is ever written anew, so a good one needs another name
 		f.SaveKey += "-" + j.Step.Event().RunID
 	}
-	return f, j.layOut(dir.PackagesDir(), list)
+	return f, j.layOut(dir.PackagesDir(), list, f.SaveKey)
 }
 
 // drop removes what came from the cache and is of no use; what else lies there is
@@ -149,9 +149,9 @@ func (c *PackageCache) drop(dir string, wanted map[string]bool) error {
 	return nil
 }
 
-// layOut makes the directory that is saved. It costs no room where links can be
-// made.
-func (j *Job) layOut(from string, list []workdir.FetchedPackage) error {
+// layOut makes the directory that is saved, with the key that it is saved under. It
+// costs no room where links can be made.
+func (j *Job) layOut(from string, list []workdir.FetchedPackage, key string) error {
 	to, err := j.Fresh(restored)
 	if err != nil {
 		return err
@@ -165,5 +165,5 @@ func (j *Job) layOut(from string, list []workdir.FetchedPackage) error {
 			return fmt.Errorf("lay out the cache: %w", err)
 		}
 	}
-	return nil
+	return os.WriteFile(filepath.Join(to, entryKey), []byte(key), 0o644)
 }
