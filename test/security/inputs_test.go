@@ -70,6 +70,9 @@ func necessary(action string) map[string]string {
 // root action runs the programs of the others, so these are enough for it.
 var forScripts = []string{"shell", "quotes", "lines", "old command"}
 
+// first are those that have found the most; make boots tries all.
+var first = append([]string{"markup", "control", "long", "flags"}, forScripts...)
+
 // Whatever stands in whichever input of whichever action: nothing of it is run, it
 // gives the runner no command, no output and no variable, and the step ends well
 // or says in an annotation what is wrong. The inputs are those of the action.yml
@@ -77,6 +80,7 @@ var forScripts = []string{"shell", "quotes", "lines", "old command"}
 func TestHostileInputsAreOnlyText(t *testing.T) {
 	programs := actiontest.Build(t, "")
 	packs := artifacts(t, programs)
+	all := os.Getenv("NOSA_TEST_BOOT") != ""
 	script, err := os.ReadFile("../../actions/run.sh")
 	require.NoError(t, err)
 	for _, action := range every(t) {
@@ -94,7 +98,7 @@ func TestHostileInputsAreOnlyText(t *testing.T) {
 				t.Parallel()
 				canary := filepath.Join(t.TempDir(), "canary")
 				for kind, value := range hostile(canary) {
-					if action == "." && !slices.Contains(forScripts, kind) {
+					if action == "." && !slices.Contains(forScripts, kind) || !all && !slices.Contains(first, kind) {
 						continue
 					}
 					w := newWorkflow(t, programs)
