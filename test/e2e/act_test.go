@@ -112,12 +112,12 @@ func (a act) run(t *testing.T, j job) outcome {
 	if j.token != "" {
 		args = append(args, "--secret", "GITHUB_TOKEN="+j.token)
 	}
-	for _, name := range []string{"checkout", "setup-go", "upload-artifact", "download-artifact", "cache"} {
+	for _, name := range []string{"checkout", "setup-go", "upload-artifact", "download-artifact", "cache", "upload-pages-artifact", "attest-build-provenance"} {
 		for _, ref := range pins(t, a.root, "actions/"+name) {
 			args = append(args, "--local-repository", fmt.Sprintf("actions/%s@%s=%s", name, ref, filepath.Join(a.actions, name)))
 		}
 	}
-	log, err := os.Create(filepath.Join(a.state, t.Name()+".log"))
+	log, err := os.Create(filepath.Join(a.state, filepath.Base(t.Name())+".log"))
 	require.NoError(t, err)
 	defer log.Close()
 	r, w := io.Pipe()

@@ -37,6 +37,7 @@ func TestThePullRequestWorkflow(t *testing.T) {
 	}
 	checkArtifacts(t, runner.artifacts)
 	checkReport(t, runner.artifacts)
+	t.Run("release", func(t *testing.T) { release(t, runner, packsOf(t, runner.artifacts)) })
 }
 
 // pullRequest is what GitHub says about one, whose labels are not all well meant.
