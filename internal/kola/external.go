@@ -173,7 +173,7 @@ func (s *session) cycle(ctx context.Context, command string) error {
 	_, _ = s.ssh.Run(ctx, command, nil)
 	for {
 		s.ssh.Close()
-		if s.ssh, err = s.guest.Connect(ctx); err != nil {
+		if err := s.reconnect(ctx); err != nil {
 			return err
 		}
 		after, err := s.bootID(ctx)
@@ -187,6 +187,16 @@ func (s *session) cycle(ctx context.Context, command string) error {
 		case <-time.After(settlePause):
 		}
 	}
+}
+
+// reconnect logs in again. If that fails the old connection, which is closed,
+// stays: to use it is an error, and nothing worse.
+func (s *session) reconnect(ctx context.Context) error {
+	next, err := s.guest.Connect(ctx)
+	if err == nil {
+		s.ssh = next
+	}
+	return err
 }
 
 func (s *session) mark(ctx context.Context, mark string) error {

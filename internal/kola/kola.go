@@ -182,6 +182,19 @@ func overall(results []Result) Verdict {
 	return verdict
 }
 
+// worthAnother tells whether a guest did not come up for a reason that may lie in
+// the machine that it runs on: it took too long, or the kernel found that its
+// timer does not tick, which under emulation means a host that is too busy.
+func worthAnother(err error) bool {
+	fatal, ok := errors.AsType[*machine.FatalError](err)
+	return errors.Is(err, errStart) || ok && strings.Contains(fatal.Detail, "IO-APIC + timer doesn't work")
+}
+
+func firstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
+}
+
 // runGroup runs the tests of one guest, and again if the guest did not start.
 func (o Options) runGroup(ctx context.Context, r tool.Runner, log *progress.Log, g group) (Result, error) {
 	begin := time.Now()
@@ -196,10 +209,10 @@ func (o Options) runGroup(ctx context.Context, r tool.Runner, log *progress.Log,
 		if err != nil {
 			return Result{}, err
 		}
-		if n == startTrials || !errors.Is(errors.Join(trial.failures...), errStart) {
+		if n == startTrials || !worthAnother(errors.Join(trial.failures...)) {
 			break
 		}
-		warnings = append(warnings, "the guest was started again because ssh did not come up in time")
+		warnings = append(warnings, "the guest was started again; the first time: "+firstLine(errors.Join(trial.failures...)))
 	}
 	trial.warnings = append(warnings, trial.warnings...)
 	res := trial.result()

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/nestos/nosa-actions/internal/arch"
+	"github.com/nestos/nosa-actions/internal/machine"
 	"github.com/nestos/nosa-actions/internal/machine/machinetest"
 	"github.com/nestos/nosa-actions/internal/testkit"
 	"github.com/nestos/nosa-actions/internal/tool"
@@ -82,4 +83,30 @@ func TestWhatCannotBeDoneIsNotPassedOver(t *testing.T) {
 	report, _, err = runOne(t, t.Context(), "unused", Selected{Case: Case{Name: "a", ConfigWarnings: []string{"unused key x"}}})
 	require.NoError(t, err)
 	require.Equal(t, "the config has warnings: unused key x", report.Tests[0].Output)
+}
+
+// A busy host makes the kernel of an emulated guest miss the ticks of its timer.
+func TestABusyHostIsNoVerdict(t *testing.T) {
+	image := machinetest.Speaker(t, "[    0.048000] Kernel panic - not syncing: IO-APIC + timer doesn't work!  Boot with apic=debug\r\n", false)
+	report, out, err := runOne(t, t.Context(), image, Selected{Case: Case{Name: "a"}})
+	require.NoError(t, err)
+	require.Equal(t, Fail, report.Verdict, "twice is enough")
+	require.Contains(t, report.Tests[0].Output, "warning: the guest was started again; the first time: waiting for ssh: kernel panic: IO-APIC")
+	guests, err := filepath.Glob(filepath.Join(out, "a", "*-*"))
+	require.NoError(t, err)
+	require.Len(t, guests, 2)
+}
+
+func TestAGuestThatDoesNotComeBackLeavesTheConnection(t *testing.T) {
+	testkit.NeedTool(t, "qemu-system-x86_64", "qemu-img")
+	o := machine.Options{Arch: arch.X86_64, MemoryMiB: 256, CPUs: 1, Image: machinetest.Speaker(t, "Kernel panic - not syncing: x\r\n", false)}
+	g, err := machine.Start(t.Context(), tool.Host{}, nil, o)
+	require.NoError(t, err)
+	defer g.Close()
+	_, err = g.Connect(t.Context())
+	require.ErrorContains(t, err, "kernel panic")
+	old := &machine.SSH{}
+	s := &session{guest: g, ssh: old}
+	require.ErrorContains(t, s.reconnect(t.Context()), "kernel panic")
+	require.Same(t, old, s.ssh)
 }
