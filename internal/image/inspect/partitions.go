@@ -11,11 +11,11 @@ import (
 
 // expectation is what the layout of every image has, whatever it was made from.
 type expectation struct {
-	number           int
-	label, kind      string
-	fsLabel, fsUUID  string
-	fsTypes          []string
-	typeName, fsMend string
+	number          int
+	label, kind     string
+	fsLabel, fsUUID string
+	fsTypes         []string
+	typeName        string
 }
 
 func (i *inspector) layout() []expectation {
