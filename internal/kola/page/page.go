@@ -142,7 +142,7 @@ func (v *view) add(r kola.Result, depth int, counted map[kola.Verdict]int) {
 		counted[r.Verdict]++
 	}
 	line := row{Name: r.Name, Verdict: string(r.Verdict), Class: strings.ToLower(string(r.Verdict)), Depth: min(depth, 3), Output: r.Output, Seconds: seconds(r.Duration.Seconds())}
-	if r.Boot > 0 {
+	if r.Boot > 0 && (r.Verdict != kola.Fail || len(r.Subtests) > 0) { // else it never came up
 		line.Boot = seconds(r.Boot.Seconds())
 	}
 	v.Rows = append(v.Rows, line)
