@@ -64,6 +64,7 @@ func newest(j *job.Job) (string, error) {
 }
 
 func finish(ctx context.Context, j *job.Job, before, token string, keep job.Keep) error {
+	j.Conclude()
 	b, err := j.Build()
 	if err != nil {
 		return err
@@ -93,7 +94,6 @@ func finish(ctx context.Context, j *job.Job, before, token string, keep job.Keep
 		j.Step.Output("archive-digest", archive.SHA256),
 		j.Step.Output("changed", strconv.FormatBool(changed)),
 		j.Step.Summary(report.Build{Meta: m, Changed: changed}.Markdown()+told),
-		j.Conclude(),
 	)
 }
 

@@ -63,6 +63,7 @@ func extend(ctx context.Context, j *job.Job, b workdir.Build, chosen []string) e
 
 // finish tells where the images lie, as JSON for use in later steps.
 func finish(j *job.Job, b workdir.Build, chosen []string) error {
+	j.Conclude()
 	paths, digests := map[string]string{}, map[string]string{}
 	made := workdir.Meta{}
 	for _, platform := range chosen {
@@ -91,6 +92,5 @@ func finish(j *job.Job, b workdir.Build, chosen []string) error {
 		j.Step.Output("images", string(list)),
 		j.Step.Output("image-digests", string(sums)),
 		j.Step.Summary("### Images of "+b.ID+"\n"+report.Images(&made)),
-		j.Conclude(),
 	)
 }

@@ -72,6 +72,7 @@ func fetch(ctx context.Context, j *job.Job, keys job.CacheKeys, args []string) (
 }
 
 func finish(j *job.Job, f job.Fetched, update bool) error {
+	j.Conclude()
 	lockfile := ""
 	if update {
 		lockfile = filepath.Join(j.Config, "manifest-lock."+j.Arch.RPM+".json")
@@ -83,7 +84,6 @@ func finish(j *job.Job, f job.Fetched, update bool) error {
 		j.Step.Output("lockfile", lockfile),
 		j.Step.Output("cache-save", f.SaveKey),
 		summary(j.Step, f),
-		j.Conclude(),
 	)
 }
 

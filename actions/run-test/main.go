@@ -58,6 +58,7 @@ func run(ctx context.Context, step *action.Step) error {
 // finish gives the outputs and then the error that stands for failed, the end of
 // the tests' run.
 func finish(j *job.Job, name, results string, failed error) error {
+	j.Conclude()
 	if name != "" {
 		name += "-"
 	}
@@ -81,7 +82,6 @@ func finish(j *job.Job, name, results string, failed error) error {
 		j.Step.Output("passed", fmt.Sprint(tests.Count("PASS"))),
 		j.Step.Output("failed", fmt.Sprint(tests.Count("FAIL"))),
 		j.Step.Summary(tests.Markdown()),
-		j.Conclude(),
 	)
 }
 

@@ -13,7 +13,6 @@ import (
 	"github.com/nestos/nosa-actions/internal/assembler"
 	"github.com/nestos/nosa-actions/internal/diag"
 	"github.com/nestos/nosa-actions/internal/plan"
-	"github.com/nestos/nosa-actions/internal/report"
 )
 
 // spare are directories of GitHub's hosted runners with what no stage uses, and
@@ -145,14 +144,13 @@ func (j *Job) ready(ctx context.Context, in Inputs) error {
 	return nil
 }
 
-// Conclude says what the stage was foretold to need and what it has needed.
-func (j *Job) Conclude() error {
+// Conclude says in the log what the stage was foretold to need and what it has
+// needed. The summary does not: it is the same for the same inputs.
+func (j *Job) Conclude() {
 	if j.gauge == nil {
-		return nil
+		return
 	}
-	m := j.gauge.stop()
-	for line := range strings.Lines(m.Text()) {
+	for line := range strings.Lines(j.gauge.stop().Text()) {
 		j.Step.Log("%s", strings.TrimSuffix(line, "\n"))
 	}
-	return j.Step.Summary(report.Measured(m))
 }

@@ -34,6 +34,9 @@ const (
 	Refused Verdict = "refused" // it cannot end well
 )
 
+// Disk is the limit that is the machine's and not GitHub's.
+const Disk = "disk of the runner"
+
 // Line is one limit and what is foretold for it.
 type Line struct {
 	What    string
@@ -70,7 +73,7 @@ func Check(f Forecast, r Room) []Line {
 		release = Refused
 	}
 	return []Line{
-		line("disk of the runner", f.Disk, r.Disk, Bytes, Refused, diskMend(f, r)),
+		line(Disk, f.Disk, r.Disk, Bytes, Refused, diskMend(f, r)),
 		line("time of a job", f.Time, longest, Duration, Refused, "divide the platforms and tests among jobs, or take a faster runner"),
 		line("artifacts of a job", f.Artifacts, MaxArtifacts, Count, Refused, "make images of several platforms in one job"),
 		line("jobs of a matrix", f.Jobs, MaxMatrix, Count, Refused, "make images of several platforms in one job"),
