@@ -5,7 +5,9 @@
 //
 // It takes minutes for each guest where there is no KVM, so it runs only where
 // NOSA_TEST_BOOT is set, as make test-all does. NOSA_BOOT_WORKDIR names a work
-// directory whose newest build has the images; without it one is composed.
+// directory whose newest build has the images; without it one is composed. Roots
+// of other file systems than the example's are those of another system, which has
+// the programs for them; that is always composed.
 package boot_test
 
 import (
@@ -31,15 +33,29 @@ type world struct {
 
 func newWorld(t *testing.T) world {
 	t.Helper()
+	need(t)
+	dir := os.Getenv("NOSA_BOOT_WORKDIR")
+	if dir == "" {
+		config, err := filepath.Abs("../../examples/nestos-mini")
+		require.NoError(t, err)
+		work := compose(t, config)
+		work.nosa(t, "buildextend", "metal", "metal4k", "live", "--fast")
+		dir = work.dir
+	}
+	return open(t, dir)
+}
+
+func need(t *testing.T) {
+	t.Helper()
 	if os.Getenv("NOSA_TEST_BOOT") == "" {
 		t.Skip("boots many guests; make test-all sets NOSA_TEST_BOOT")
 	}
 	testkit.NeedRoot(t)
 	testkit.NeedTool(t, "qemu-system-x86_64", "qemu-img", "xorriso", "cpio", "xz", "debugfs", "dnf", "ostree", "mksquashfs")
-	dir := os.Getenv("NOSA_BOOT_WORKDIR")
-	if dir == "" {
-		dir = compose(t)
-	}
+}
+
+func open(t *testing.T, dir string) world {
+	t.Helper()
 	d, err := workdir.Open(dir, arch.X86_64)
 	require.NoError(t, err)
 	build, err := d.Latest()
@@ -49,29 +65,33 @@ func newWorld(t *testing.T) world {
 	return world{build, meta.OSTreeCommit}
 }
 
-// compose builds the example and all images that are booted here.
-func compose(t *testing.T) string {
+// work is a work directory with the program that fills it.
+type work struct{ program, dir string }
+
+func (w work) nosa(t *testing.T, args ...string) {
+	t.Helper()
+	host(t, w.dir, w.program, args...)
+}
+
+// compose builds the commit of a config.
+func compose(t *testing.T, config string) work {
 	t.Helper()
 	pool := os.Getenv("NOSA_POOL")
 	if pool == "" {
 		testkit.Miss(t, "NOSA_POOL does not say where the packages are; run make test-all")
 	}
 	root := t.TempDir()
-	nosa, dir, repos := filepath.Join(root, "nosa"), filepath.Join(root, "work"), filepath.Join(root, "yumrepos")
-	host(t, "", "go", "build", "-o", nosa, "../../cmd/nosa")
-	require.NoError(t, os.Mkdir(dir, 0o755))
+	w := work{filepath.Join(root, "nosa"), filepath.Join(root, "work")}
+	repos := filepath.Join(root, "yumrepos")
+	host(t, "", "go", "build", "-o", w.program, "../../cmd/nosa")
+	require.NoError(t, os.Mkdir(w.dir, 0o755))
 	require.NoError(t, os.Mkdir(repos, 0o755))
 	repo := "[pool]\nname=pool\nbaseurl=file://" + pool + "\ngpgcheck=0\n"
 	require.NoError(t, os.WriteFile(filepath.Join(repos, "pool.repo"), []byte(repo), 0o644))
-	config, err := filepath.Abs("../../examples/nestos-mini")
-	require.NoError(t, err)
-	for _, args := range [][]string{
-		{"init", "--transient", "--yumrepos", repos, config}, {"fetch"}, {"build", "container"},
-		{"buildextend", "metal", "metal4k", "live", "--fast"},
-	} {
-		host(t, dir, nosa, args...)
-	}
-	return dir
+	w.nosa(t, "init", "--transient", "--yumrepos", repos, config)
+	w.nosa(t, "fetch")
+	w.nosa(t, "build", "container")
+	return w
 }
 
 func host(t *testing.T, dir, name string, args ...string) string {
@@ -93,16 +113,51 @@ func TestBoots(t *testing.T) {
 	for name, boot := range map[string]func(*testing.T, world){
 		"metal under BIOS":        func(t *testing.T, w world) { w.diskBoots(t, "metal", bios, 512) },
 		"metal under UEFI":        func(t *testing.T, w world) { w.diskBoots(t, "metal", uefi, 512) },
-		"metal4k under UEFI":      func(t *testing.T, w world) { w.diskBoots(t, "metal4k", uefi, 4096) },
 		"ISO as CD under BIOS":    func(t *testing.T, w world) { w.isoBoots(t, bios, cdrom, "") },
 		"ISO as CD under UEFI":    func(t *testing.T, w world) { w.isoBoots(t, uefi, cdrom, "") },
 		"ISO as disk from RAM":    func(t *testing.T, w world) { w.isoBoots(t, uefi, disk(512), "nestos.liveiso.fromram") },
 		"PXE with root by URL":    func(t *testing.T, w world) { w.pxeBoots(t, true) },
 		"PXE with root as initrd": func(t *testing.T, w world) { w.pxeBoots(t, false) },
-		"unattended installation": func(t *testing.T, w world) { w.installs(t) },
+		// The image itself boots as it is installed.
+		"unattended installation of metal":   func(t *testing.T, w world) { w.installs(t, 512, bios) },
+		"unattended installation of metal4k": func(t *testing.T, w world) { w.installs(t, 4096, uefi) },
 	} {
 		t.Run(name, func(t *testing.T) { boot(t, w) })
 	}
+}
+
+// A root of another file system than the example's becomes one of its own, and
+// grows, as that does.
+func TestOtherRootsBoot(t *testing.T) {
+	need(t)
+	config := filepath.Join(t.TempDir(), "config")
+	host(t, "", "cp", "-r", "../../examples/nestos-mini", config)
+	edit(t, filepath.Join(config, "manifests/boot.yaml"), "  - e2fsprogs ", "  - xfsprogs btrfs-progs e2fsprogs ")
+	work := compose(t, config)
+	before := "ext4"
+	for _, root := range []struct {
+		filesystem string
+		firmware   firmware
+	}{{"xfs", uefi}, {"btrfs", bios}} {
+		t.Run(root.filesystem, func(t *testing.T) {
+			edit(t, filepath.Join(config, "image.yaml"), "rootfs: "+before+"\n", "rootfs: "+root.filesystem+"\n")
+			before = root.filesystem
+			work.nosa(t, "build", "container")
+			work.nosa(t, "buildextend-metal")
+			boots := open(t, work.dir).diskBoots(t, "metal", root.firmware, 512)
+			require.Equal(t, root.filesystem, boots[0].one("root-type"))
+			require.Equal(t, root.filesystem, boots[1].one("root-type"))
+		})
+	}
+}
+
+// edit changes one place of a file.
+func edit(t *testing.T, path, old, new string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, 1, strings.Count(string(text), old), "%s in %s", old, path)
+	require.NoError(t, os.WriteFile(path, []byte(strings.Replace(string(text), old, new, 1)), 0o644))
 }
 
 // What the first boot recognises as fresh from the build (package image).
@@ -116,7 +171,7 @@ const diskGiB = 6
 
 // diskBoots writes an image to a larger disk, with a config as an installer
 // leaves it, and boots that twice.
-func (w world) diskBoots(t *testing.T, kind string, firmware firmware, sector int) {
+func (w world) diskBoots(t *testing.T, kind string, firmware firmware, sector int) []facts {
 	path := filepath.Join(t.TempDir(), "disk.raw")
 	host(t, "", "cp", "--sparse=always", w.image(t, kind), path)
 	require.NoError(t, os.Truncate(path, diskGiB<<30))
@@ -131,6 +186,7 @@ func (w world) diskBoots(t *testing.T, kind string, firmware firmware, sector in
 
 	w.checkDiskBoots(t, boots, kind+" config")
 	require.Equal(t, strconv.Itoa(sector), boots[0].one("sector"))
+	return boots
 }
 
 // checkDiskBoots checks what the first and the second boot of a disk tell.
@@ -211,7 +267,7 @@ func (w world) pxeBoots(t *testing.T, byURL bool) {
 }
 
 // installs lets the ISO install to an empty disk, and boots that.
-func (w world) installs(t *testing.T) {
+func (w world) installs(t *testing.T, sector int, firmware firmware) {
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "config.ign"), ignition(t, "config given to the installer", "reboot"), 0o644))
 	iso := w.copyISO(t)
@@ -220,8 +276,9 @@ func (w world) installs(t *testing.T) {
 	require.NoError(t, os.WriteFile(empty, nil, 0o600))
 	require.NoError(t, os.Truncate(empty, diskGiB<<30))
 
-	run(t, guest{firmware: uefi, media: append(cdrom(iso.path), disk(512)(empty)...), once: true})
-	boots := run(t, guest{firmware: bios, media: disk(512)(empty)})
+	run(t, guest{firmware: uefi, media: append(cdrom(iso.path), disk(sector)(empty)...), once: true})
+	boots := run(t, guest{firmware: firmware, media: disk(sector)(empty)})
 
 	w.checkDiskBoots(t, boots, "config given to the installer")
+	require.Equal(t, strconv.Itoa(sector), boots[0].one("sector"))
 }
