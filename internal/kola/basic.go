@@ -186,7 +186,7 @@ while read -r key value; do
   linux)
     file=$(path "$value"); [ -f "$file" ] || fail "$file"
     built=/usr/lib/modules/$kernel/vmlinuz
-    [ ! -e "$built" ] || cmp -s "$file" "$built" || fail "$file is not the kernel of the tree, $built"
+    [ ! -e "$built" ] || [ "$(sha256sum <"$file")" = "$(sha256sum <"$built")" ] || fail "$file is not the kernel of the tree, $built"
     ;;
   initrd)
     for name in $value; do file=$(path "$name"); [ -f "$file" ] || fail "$file"; done

@@ -89,12 +89,12 @@ var (
 
 // runner runs the steps of actions/fetch as a runner does.
 type runner struct {
-	t                  *testing.T
-	bin, root, config  string
-	pool               string // the package repository
-	cache              *cacheService
-	restored           *cacheEntry // by the last run
-	packages, packFile string
+	t                 *testing.T
+	bin, root, config string
+	pool              string // the package repository
+	cache             *cacheService
+	restored          *cacheEntry // by the last run
+
 }
 
 func newRunner(t *testing.T) *runner {

@@ -24,8 +24,8 @@ once)
   ! grep -q ignition.firstboot /proc/cmdline || fail "the second boot was a first boot again"
   [ "$(cat /etc/nosa-reboot)" = kept ] || fail "a file in /etc is gone"
   [ "$(cat /var/nosa-reboot)" = kept ] || fail "a file in /var is gone"
-  cmp /etc/machine-id /var/nosa-reboot.d/machine-id || fail "the machine has another id"
-  cat /etc/ssh/ssh_host_*_key.pub | cmp - /var/nosa-reboot.d/host-keys || fail "the machine has other host keys"
+  [ "$(cat /etc/machine-id)" = "$(cat /var/nosa-reboot.d/machine-id)" ] || fail "the machine has another id"
+  [ "$(cat /etc/ssh/ssh_host_*_key.pub)" = "$(cat /var/nosa-reboot.d/host-keys)" ] || fail "the machine has other host keys"
   deployment=$(readlink -f "/sysroot$(tr ' ' '\n' < /proc/cmdline | sed -n 's/^ostree=//p')")
   [ "$deployment" = "$(cat /var/nosa-reboot.d/deployment)" ] || fail "another deployment was booted: $deployment"
   state=$(systemctl is-system-running --wait || :)
