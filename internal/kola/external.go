@@ -100,6 +100,9 @@ type turn struct {
 // its sshd answers after that.
 const rebootTime = 2 * time.Minute
 
+// answerTime is how long a guest that is there may take for a short command.
+const answerTime = 6 * time.Second
+
 // session runs one external test in its guest.
 type session struct {
 	guest  *machine.Guest
@@ -170,7 +173,7 @@ func (s *session) cycle(ctx context.Context, command string) error {
 		fmt.Errorf("not back within %s", s.accel.Scale(rebootTime)))
 	defer cancel()
 	// The connection may be cut before the answer comes.
-	_, _ = s.ssh.Run(ctx, command, nil)
+	_, _ = s.ssh.Ask(ctx, s.accel.Scale(answerTime), command)
 	for {
 		s.ssh.Close()
 		if err := s.reconnect(ctx); err != nil {
@@ -212,7 +215,8 @@ func (s *session) mark(ctx context.Context, mark string) error {
 }
 
 func (s *session) bootID(ctx context.Context) (string, error) {
-	out, err := s.ssh.Run(ctx, "cat /proc/sys/kernel/random/boot_id", nil)
+	// While a guest goes down, its sshd may still let one in, and then be silent.
+	out, err := s.ssh.Ask(ctx, s.accel.Scale(answerTime), "cat /proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return "", err
 	}

@@ -109,6 +109,15 @@ func (s *SSH) Run(ctx context.Context, command string, stdin io.Reader) (Output,
 	return Output{Stdout: stdout.Bytes(), Stderr: stderr.Bytes(), Status: status}, err
 }
 
+// Ask runs a command that answers at once, if at all. A guest that went down under
+// the connection answers nothing and does not end it either: then there is an error
+// after the limit, and the connection is closed.
+func (s *SSH) Ask(ctx context.Context, limit time.Duration, command string) (Output, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %s", limit))
+	defer cancel()
+	return s.Run(ctx, command, nil)
+}
+
 // Stream does as Run and passes the output on as it comes.
 func (s *SSH) Stream(ctx context.Context, command string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
 	session, done, err := s.session(ctx)

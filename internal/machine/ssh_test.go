@@ -110,6 +110,15 @@ func TestSSHRunEndsWithItsContext(t *testing.T) {
 	require.ErrorContains(t, err, "the test did not end")
 }
 
+// A reboot leaves connections that are neither cut nor alive.
+func TestSSHAskDoesNotWaitForAGuestThatWentDown(t *testing.T) {
+	s := login(t, func(string, ssh.Channel) int { return -1 })
+	_, err := s.Ask(t.Context(), 50*time.Millisecond, "cat boot_id")
+	require.EqualError(t, err, `ssh: "cat boot_id": no answer within 50ms`)
+	_, err = s.Ask(t.Context(), time.Minute, "again")
+	require.Error(t, err, "the connection is closed")
+}
+
 func TestSSHRunReportsACutConnection(t *testing.T) {
 	s := login(t, func(_ string, c ssh.Channel) int { c.Close(); return -1 })
 	_, err := s.Run(t.Context(), "x", nil)
