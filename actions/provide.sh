@@ -63,10 +63,13 @@ download() {
 		echo "::error::$url does not have the checksum that actions/binaries says, $sum; it was changed after the release, or on its way. Nothing of it was run."
 		exit 1
 	fi
-	gzip --decompress --stdout "$dir/$asset.half" >"$dir/$1.half"
+	# The shell does not end by itself here: whoever calls asks how this went.
+	if ! { gzip --decompress --stdout "$dir/$asset.half" >"$dir/$1.half" && chmod 0755 "$dir/$1.half" && mv "$dir/$1.half" "$dir/$1"; }; then
+		rm -f "$dir/$asset.half" "$dir/$1.half"
+		echo "::error::$asset was downloaded and cannot be unpacked into $dir; is the disk full?"
+		exit 1
+	fi
 	rm "$dir/$asset.half"
-	chmod 0755 "$dir/$1.half"
-	mv "$dir/$1.half" "$dir/$1"
 	echo "$1 of release $(field tag)"
 }
 

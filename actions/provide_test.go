@@ -273,6 +273,18 @@ func TestProgramsWithAnotherChecksumAreRefused(t *testing.T) {
 	require.NoFileExists(t, filepath.Join(s.bin, "nosa"))
 }
 
+func TestAProgramThatCannotBeUnpackedIsNotThere(t *testing.T) {
+	s := newShelf(t)
+	require.NoError(t, os.Remove(filepath.Join(s.tools, "gzip")))
+	require.NoError(t, os.WriteFile(filepath.Join(s.tools, "gzip"), []byte("#!/bin/sh\necho '#!/bin/sh'\nexit 1\n"), 0o755))
+
+	log, said, err := s.provide(t)
+
+	require.Error(t, err)
+	require.Contains(t, log, "::error::fetch-linux-amd64.gz was downloaded and cannot be unpacked into "+s.bin)
+	require.Empty(t, said)
+}
+
 func TestWithoutGoAndReleaseTheMendIsSaid(t *testing.T) {
 	s := newShelf(t)
 	s.server.Close()

@@ -130,6 +130,12 @@ func TestWorkflowsOfOursDoNotPileUp(t *testing.T) {
 	}
 }
 
+// A required check that is skipped counts as passed.
+func TestTheReportOfARunIsNeverSkipped(t *testing.T) {
+	report := jobs(workflows(t, ourWorkflows)[".github/workflows/pull-request.yml"])["report"]
+	require.Equal(t, "always()", text(report, "if"))
+}
+
 // No workflow gives a stranger's code secrets or a token that writes.
 func TestNoWorkflowRunsStrangersCodeWithRights(t *testing.T) {
 	for file, workflow := range workflows(t, ourWorkflows, exampleWorkflows) {

@@ -97,9 +97,8 @@ func finish(ctx context.Context, j *job.Job, before, token string, keep job.Keep
 	)
 }
 
-// compare tells what differs from the branch's last build and from the last
-// release, and leaves a record of
-// this one if it is a branch's.
+// compare tells what differs from the branch's last build and from the last release,
+// and leaves a record of this one if it is a branch's.
 func compare(ctx context.Context, j *job.Job, b workdir.Build, m *workdir.Meta, token string, keep job.Keep) (string, error) {
 	packages, err := job.Installed(b)
 	if err != nil {

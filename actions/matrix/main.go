@@ -14,10 +14,8 @@ import (
 
 	"github.com/nestos/nosa-actions/internal/action"
 	"github.com/nestos/nosa-actions/internal/job"
+	"github.com/nestos/nosa-actions/internal/plan"
 )
-
-// maxJobs is the number of jobs that GitHub makes of one matrix.
-const maxJobs = 256
 
 func main() { os.Exit(action.MainAsUser(run)) }
 
@@ -43,10 +41,10 @@ func run(_ context.Context, step *action.Step) error {
 	}
 	platforms = append(platforms, asked(step, labels, prefix)...)
 	groups := job.PlatformGroups(platforms)
-	images, suites := plan(runners, groups, tests)
+	images, suites := divide(runners, groups, tests)
 	for name, legs := range map[string][]leg{"platforms": images, "tests": suites} {
-		if len(legs) > maxJobs {
-			step.Wrong(name, fmt.Sprintf("makes %d jobs", len(legs)), fmt.Sprintf("GitHub allows %d in a matrix", maxJobs))
+		if len(legs) > plan.MaxMatrix {
+			step.Wrong(name, fmt.Sprintf("makes %d jobs", len(legs)), fmt.Sprintf("GitHub allows %d in a matrix", plan.MaxMatrix))
 		}
 	}
 	if err := step.InputErr(); err != nil {
@@ -61,9 +59,9 @@ func run(_ context.Context, step *action.Step) error {
 	)
 }
 
-// plan divides the work: each group of platforms and each group of tests is a job on
+// divide divides the work: each group of platforms and each group of tests is a job on
 // each runner. Tests boot the image of qemu; without one there are none.
-func plan(runners []json.RawMessage, groups [][]string, tests []string) (images, suites []leg) {
+func divide(runners []json.RawMessage, groups [][]string, tests []string) (images, suites []leg) {
 	images, suites = []leg{}, []leg{}
 	if len(tests) == 0 {
 		tests = []string{""}

@@ -5,7 +5,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -67,7 +66,7 @@ func readJobs(step *action.Step) (report.Run, []string) {
 		Outputs map[string]string `json:"outputs"`
 	}
 	var r report.Run
-	if err := json.Unmarshal([]byte(strings.Join(step.Lines("jobs"), "\n")), &needs); err != nil {
+	if err := step.JSON("jobs", &needs); err != nil {
 		step.Wrong("jobs", "is not the context of the jobs before: "+err.Error(), "write ${{ toJSON(needs) }}")
 		return r, nil
 	}

@@ -207,6 +207,20 @@ func TestInputsThatDeceiveOrOverflowAreRefused(t *testing.T) {
 	}, "\n"))
 }
 
+func TestJSONOfGitHubsMayBeLong(t *testing.T) {
+	long := `["` + strings.Repeat("x", 100<<10) + `"]`
+	s, _ := step(map[string]string{"NOSA_INPUT_A": long, "NOSA_INPUT_B": long + strings.Repeat(" ", 20<<10), "NOSA_INPUT_C": "[1\x00]"})
+	var list []string
+	require.NoError(t, s.JSON("a", &list))
+	require.Len(t, list[0], 100<<10)
+	require.Error(t, s.JSON("b", &list))
+	require.Error(t, s.JSON("c", &list))
+	require.EqualError(t, s.InputErr(), strings.Join([]string{
+		"input b is 122884 bytes long; at most 122880 are allowed",
+		"input c has a character that is not to be seen, such as a control character; write it anew",
+	}, "\n"))
+}
+
 func TestLogsShowWhatTheySay(t *testing.T) {
 	s, out := step(nil)
 

@@ -1,6 +1,7 @@
 package action
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -119,14 +120,26 @@ func (s *Step) InputNames() []string { return slices.Sorted(slices.Values(s.name
 // than what no program could be given as an argument.
 const maxInput = 16 << 10
 
-func (s *Step) raw(name string) string {
+// maxJSON is how long an input of JSON may be that GitHub has made, such as the results
+// of the 256 jobs of a matrix: what Linux takes as one variable, less its name.
+const maxJSON = 120 << 10
+
+// JSON reads an input that is JSON.
+func (s *Step) JSON(name string, value any) error {
+	return json.Unmarshal([]byte(s.upTo(maxJSON, name)), value)
+}
+
+func (s *Step) raw(name string) string { return s.upTo(maxInput, name) }
+
+// upTo reads an input of at most so many bytes.
+func (s *Step) upTo(most int, name string) string {
 	s.names = append(s.names, name)
 	value, set := s.lookup(InputVariable(name))
 	switch {
 	case !set:
 		s.wrong(name, "is not mapped to "+InputVariable(name), "map it under env in action.yml")
-	case len(value) > maxInput:
-		s.wrong(name, fmt.Sprintf("is %d bytes long", len(value)), fmt.Sprintf("at most %d are allowed", maxInput))
+	case len(value) > most:
+		s.wrong(name, fmt.Sprintf("is %d bytes long", len(value)), fmt.Sprintf("at most %d are allowed", most))
 		return ""
 	case !utf8.ValidString(value):
 		s.wrong(name, "is not UTF-8", "")

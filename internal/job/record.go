@@ -98,7 +98,7 @@ func (j *Job) SaveRecord(now report.Known, m *workdir.Meta, keep Keep) (string, 
 	if err != nil {
 		return "", err
 	}
-	key := fmt.Sprintf("%s-%s-%s-%s-%s", recordFormat, keep.Prefix, j.Step.Machine(), keep.Variant, event.RunID)
+	key := fmt.Sprintf("%s-%s-%s-%s/%s", recordFormat, keep.Prefix, j.Step.Machine(), keep.Variant, event.RunID)
 	return key, atomicfile.Write(filepath.Join(dir, "record.json"), text, 0o644)
 }
 

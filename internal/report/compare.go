@@ -5,8 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-
-	rpmversion "github.com/knqyf263/go-rpm-version"
 )
 
 // Known is what is known of a build to compare another one with.
@@ -37,6 +35,7 @@ func Compare(since string, before, now Known) string {
 	return out.String()
 }
 
+// changes are the rows of a table of packages, by name, that differ.
 func changes(before, now map[string]string) [][]string {
 	all := maps.Clone(before)
 	if all == nil {
@@ -50,21 +49,9 @@ func changes(before, now map[string]string) [][]string {
 		if old == is && was == there {
 			continue
 		}
-		rows = append(rows, []string{Text(name), direction(old, is), Text(old), Text(is)})
+		rows = append(rows, []string{Text(name), changeOf(old, is), Text(old), Text(is)})
 	}
 	return rows
-}
-
-func direction(old, is string) string {
-	switch {
-	case old == "":
-		return "Added"
-	case is == "":
-		return "Removed"
-	case rpmversion.NewVersion(is).LessThan(rpmversion.NewVersion(old)):
-		return "Downgraded"
-	}
-	return "Upgraded"
 }
 
 // sizes are the artifacts that both builds have.

@@ -3,8 +3,6 @@ package report
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	rpmversion "github.com/knqyf263/go-rpm-version"
@@ -37,21 +35,7 @@ func DiffLocks(before, now []byte) (LockDiff, error) {
 	if len(next) == 0 {
 		return LockDiff{}, fmt.Errorf("it names no packages")
 	}
-	names := map[string]bool{}
-	for name := range old {
-		names[name] = true
-	}
-	for name := range next {
-		names[name] = true
-	}
-	var d LockDiff
-	for _, name := range slices.Sorted(maps.Keys(names)) {
-		was, is := old[name], next[name]
-		if was == is {
-			continue
-		}
-		d.rows = append(d.rows, []string{Text(name), changeOf(was, is), Text(was), Text(is)})
-	}
+	d := LockDiff{rows: changes(old, next)}
 	d.Changed = len(d.rows)
 	return d, nil
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/nestos/nosa-actions/internal/plan"
 	"github.com/nestos/nosa-actions/internal/workdir"
 )
 
@@ -81,15 +82,5 @@ func Size(n int64) string {
 	if n <= 0 {
 		return ""
 	}
-	value, unit := float64(n), "B"
-	for _, next := range []string{"kB", "MB", "GB", "TB"} {
-		if value < 1000 {
-			break
-		}
-		value, unit = value/1000, next
-	}
-	if unit == "B" {
-		return fmt.Sprintf("%d B", n)
-	}
-	return fmt.Sprintf("%.3g %s", value, unit)
+	return plan.Bytes.Text(n)
 }
