@@ -62,9 +62,10 @@ func finish(j *job.Job, name, results string, failed error) error {
 	if name != "" {
 		name += "-"
 	}
+	artifact := "nosa-test-" + name + j.Arch.RPM
 	tests, err := report.ReadTests(filepath.Join(results, "reports", "report.json"))
 	if failed != nil && errors.Is(err, fs.ErrNotExist) {
-		return failed // it did not come to tests
+		return errors.Join(failed, offerLogs(j.Step, artifact, results))
 	}
 	if err != nil {
 		return err
@@ -77,12 +78,21 @@ func finish(j *job.Job, name, results string, failed error) error {
 		verdict(tests, failed),
 		j.Step.Output("work-dir", j.Workdir),
 		j.Step.Output("build-id", b.ID),
-		j.Step.Output("artifact", "nosa-test-"+name+j.Arch.RPM),
+		j.Step.Output("artifact", artifact),
 		j.Step.Output("results", results),
 		j.Step.Output("passed", fmt.Sprint(tests.Count("PASS"))),
 		j.Step.Output("failed", fmt.Sprint(tests.Count("FAIL"))),
 		j.Step.Summary(tests.Markdown()),
 	)
+}
+
+// offerLogs lets what guests have left be uploaded where it did not come to verdicts,
+// as when the time was up: it is all that tells why.
+func offerLogs(step *action.Step, artifact, results string) error {
+	if logs, err := os.ReadDir(results); err != nil || len(logs) == 0 {
+		return nil //nolint:nilerr // it did not come to guests
+	}
+	return errors.Join(step.Output("artifact", artifact), step.Output("results", results))
 }
 
 // verdict names the tests that failed, where that is why the stage failed.

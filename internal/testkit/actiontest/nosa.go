@@ -22,7 +22,7 @@ import (
 // A config steers it by files: "say-NAME" is printed on standard error by that
 // stage, "print-NAME" on standard output, "hang-NAME" makes it hang once it has
 // written to the named pipe in the file, and "fail-NAME" makes it fail with the
-// status in the file. "foreign" has text for whatever a build or a test names.
+// status in the file; "break-kola" makes it fail before it has verdicts. "foreign" has text for whatever a build or a test names.
 func Nosa() {
 	err := record(os.Args[1:])
 	if err == nil {
@@ -75,6 +75,10 @@ func stage(name string, args []string) error {
 	}
 	if pipe, err := os.ReadFile(filepath.Join(d.Config(), "hang-"+name)); err == nil {
 		return hang(d, strings.TrimSpace(string(pipe)))
+	}
+	if _, err := os.Stat(filepath.Join(d.Config(), "break-"+name)); err == nil {
+		output := outputDir(args)
+		return errors.Join(os.MkdirAll(output, 0o755), os.WriteFile(filepath.Join(output, "console.txt"), []byte("a guest"), 0o644), exit(1))
 	}
 	if status, err := os.ReadFile(filepath.Join(d.Config(), "fail-"+name)); err == nil {
 		var code int
@@ -275,6 +279,16 @@ func artifact(dir string, m *workdir.Meta, name, file string) error {
 	return nil
 }
 
+// outputDir is the directory that kola is told to write to.
+func outputDir(args []string) string {
+	for _, arg := range args {
+		if dir, ok := strings.CutPrefix(arg, "--output-dir="); ok {
+			return dir
+		}
+	}
+	return ""
+}
+
 func test(d *workdir.Dir, args []string, result string) error {
 	b, err := d.Latest()
 	if err != nil {
@@ -287,12 +301,7 @@ func test(d *workdir.Dir, args []string, result string) error {
 	if found, err := workdir.DescribeImage(path); err != nil || found.SHA256 != image.SHA256 {
 		return fmt.Errorf("the image is not the one that was made: %w", err)
 	}
-	var output string
-	for _, arg := range args {
-		if dir, ok := strings.CutPrefix(arg, "--output-dir="); ok {
-			output = dir
-		}
-	}
+	output := outputDir(args)
 	if err := os.MkdirAll(filepath.Join(output, "reports"), 0o755); err != nil {
 		return err
 	}
