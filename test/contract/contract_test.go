@@ -37,7 +37,7 @@ var upstream = map[string][]string{
 
 // ours are commands that upstream lacks; the actions do without where an image
 // does not know them.
-var ours = []string{"validate"}
+var ours = []string{"buildextend", "validate"}
 
 // record is what the recorder writes.
 type record struct {

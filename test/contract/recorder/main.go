@@ -10,11 +10,15 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
 	"github.com/nestos/nosa-actions/internal/testkit/actiontest"
 )
+
+// ours are commands that upstream's assembler does not know.
+var ours = []string{"buildextend", "validate"}
 
 // Record is what one run saw.
 type Record struct {
@@ -39,6 +43,10 @@ func main() {
 	if err := record(); err != nil {
 		fmt.Fprintln(os.Stderr, "recorder:", err)
 		os.Exit(3)
+	}
+	if slices.Contains(ours, os.Args[1]) {
+		fmt.Fprintln(os.Stderr, "unknown command: "+os.Args[1]) // as upstream's dispatcher
+		os.Exit(1)
 	}
 	actiontest.Nosa()
 }
