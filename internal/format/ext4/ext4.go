@@ -16,6 +16,8 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+
+	"github.com/nestos/nosa-actions/internal/format/inode"
 )
 
 // ErrBad wraps what is wrong with a file system.
@@ -34,7 +36,8 @@ const (
 	understood                                          uint32 = incompatFiletype | incompatRecover | incompatExtents | incompat64Bit |
 		incompatFlexBG | incompatEAInode | incompatCsumSeed | incompatLargeDir | incompatEncrypt | incompatCasefold
 
-	maxBlockLog = 6 // 64 KiB
+	maxBlockLog = 6        // 64 KiB
+	maxGroups   = 64 << 20 // bytes of group descriptors: those of 128 TiB
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -67,7 +70,7 @@ type FS struct {
 // an ErrBad; where reading goes on all the same, fs is not nil.
 func Open(r io.ReaderAt) (fsys *FS, err error) {
 	sb := make([]byte, superSize)
-	if _, err := r.ReadAt(sb, superAt); err != nil {
+	if n, err := r.ReadAt(sb, superAt); n < len(sb) {
 		return nil, fmt.Errorf("%w: no superblock: %w", ErrBad, err)
 	}
 	le := binary.LittleEndian
@@ -92,8 +95,8 @@ func Open(r io.ReaderAt) (fsys *FS, err error) {
 	}
 	blocksPerGroup, first := uint64(le.Uint32(sb[0x20:])), uint64(le.Uint32(sb[0x14:]))
 	switch {
-	case log > maxBlockLog, f.perGroup == 0, blocksPerGroup == 0, blocks > 1<<46, first >= blocks,
-		f.inodeSize < 128, f.inodeSize > 1<<16, f.inodeSize&(f.inodeSize-1) != 0, f.descSize < 32, f.descSize > 1<<10:
+	case log > maxBlockLog, f.perGroup == 0, blocksPerGroup == 0, blocks > 1<<46, free > blocks, first >= blocks,
+		f.inodeSize < 128, f.inodeSize > 1<<12, f.inodeSize&(f.inodeSize-1) != 0, f.descSize < 32, f.descSize > 1<<10:
 		return nil, fmt.Errorf("%w: superblock with impossible values", ErrBad)
 	case incompat&^understood != 0 || incompat&incompatMetaBG != 0:
 		return nil, fmt.Errorf("ext4 with features %#x cannot be read here", incompat&^understood|incompat&incompatMetaBG)
@@ -105,11 +108,11 @@ func Open(r io.ReaderAt) (fsys *FS, err error) {
 		f.seed = le.Uint32(sb[0x270:])
 	}
 	groups := (blocks - first + blocksPerGroup - 1) / blocksPerGroup
-	if groups > 1<<20 {
+	if groups > uint64(maxGroups/f.descSize) {
 		return nil, fmt.Errorf("%w: %d block groups", ErrBad, groups)
 	}
 	f.groups = make([]byte, int64(groups)*f.descSize)
-	if _, err := r.ReadAt(f.groups, int64(first+1)*f.BlockSize); err != nil {
+	if n, err := r.ReadAt(f.groups, int64(first+1)*f.BlockSize); n < len(f.groups) {
 		return nil, fmt.Errorf("%w: group descriptors: %w", ErrBad, err)
 	}
 	if f.csum && le.Uint32(sb[0x3fc:]) != checksum(^uint32(0), sb[:0x3fc]) {
@@ -178,7 +181,7 @@ func (f *FS) inode(n uint32) (Info, error) {
 	}
 	mode := le.Uint16(raw)
 	i := Info{
-		Inode: n, Mode: fileMode(mode), raw: raw, Links: int(le.Uint16(raw[0x1a:])),
+		Inode: n, Mode: inode.Mode(mode), raw: raw, Links: int(le.Uint16(raw[0x1a:])),
 		Size:      int64(uint64(le.Uint32(raw[4:])) | uint64(le.Uint32(raw[0x6c:]))<<32),
 		UID:       uint32(le.Uint16(raw[2:])) | uint32(le.Uint16(raw[0x78:]))<<16,
 		GID:       uint32(le.Uint16(raw[0x18:])) | uint32(le.Uint16(raw[0x7a:]))<<16,
@@ -221,38 +224,11 @@ func (f *FS) inodeSumFits(n uint32, raw []byte) bool {
 
 // read fills b from the file system.
 func (f *FS) read(b []byte, at int64) error {
-	if at < 0 || at+int64(len(b)) > f.Size {
+	if at < 0 || at > f.Size-int64(len(b)) {
 		return fmt.Errorf("%w: it points beyond its end", ErrBad)
 	}
 	if n, err := f.r.ReadAt(b, at); n < len(b) {
 		return fmt.Errorf("read the file system at byte %d: %w", at, err)
 	}
 	return nil
-}
-
-func fileMode(m uint16) fs.FileMode {
-	mode := fs.FileMode(m & 0o777)
-	for bit, is := range map[uint16]fs.FileMode{0o4000: fs.ModeSetuid, 0o2000: fs.ModeSetgid, 0o1000: fs.ModeSticky} {
-		if m&bit != 0 {
-			mode |= is
-		}
-	}
-	switch m & 0o170000 {
-	case 0o040000:
-		mode |= fs.ModeDir
-	case 0o120000:
-		mode |= fs.ModeSymlink
-	case 0o100000:
-	case 0o020000:
-		mode |= fs.ModeDevice | fs.ModeCharDevice
-	case 0o060000:
-		mode |= fs.ModeDevice
-	case 0o010000:
-		mode |= fs.ModeNamedPipe
-	case 0o140000:
-		mode |= fs.ModeSocket
-	default:
-		mode |= fs.ModeIrregular
-	}
-	return mode
 }

@@ -2,11 +2,13 @@ package ext4_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -159,14 +161,71 @@ func TestDamageIsTold(t *testing.T) {
 	require.ErrorContains(t, err, "the checksum of directory 2 is wrong")
 }
 
+// plain is a small file system without checksums, and where in it the inode of
+// its one file stands.
+func plain(t testing.TB) (disk []byte, inode int) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "file"), []byte("text"), 0o644))
+	disk = image(t, dir, "-b", "1024", "-O", "^metadata_csum,^has_journal,^resize_inode", "-N", "16")[:2<<20]
+	table := int(binary.LittleEndian.Uint32(disk[2048+8:]))
+	inode = table*1024 + 11*256 // the twelfth
+	require.EqualValues(t, 4, disk[inode+4], "the size of the file")
+	return disk, inode
+}
+
+// node is the begin of a node of an extent tree.
+func node(depth, count int) []byte {
+	return []byte{0x0a, 0xf3, byte(count), 0, byte(count), 0, byte(depth), 0, 0, 0, 0, 0}
+}
+
+// leaf is an extent, and way an entry that leads to a block with a node.
+func leaf(file, length, at byte) []byte { return []byte{file, 0, 0, 0, length, 0, 0, 0, at, 0, 0, 0} }
+func way(block uint16) []byte {
+	return []byte{0, 0, 0, 0, byte(block), byte(block >> 8), 0, 0, 0, 0, 0, 0}
+}
+
+// Each of these once kept the reader busy for ever, or brought it down.
+func TestHostileExtentsAreRefused(t *testing.T) {
+	good, inode := plain(t)
+	for name, c := range map[string]struct {
+		root []byte
+		want string
+	}{
+		"no length":      {slices.Concat(node(0, 2), leaf(0, 0, 9), leaf(0, 0, 9)), "impossible length"},
+		"twice the same": {slices.Concat(node(0, 2), leaf(1, 1, 9), leaf(1, 1, 9)), "out of order"},
+		"no end":         {slices.Concat(node(5, 4), bytes.Repeat(way(1504), 4)), "have no end"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bad := bytes.Clone(good)
+			copy(bad[inode+0x28:], c.root)
+			for depth := range 5 { // each leads to the next one, again and again
+				at := uint16(1500 + depth)
+				copy(bad[int(at)*1024:], append(node(depth, 84), bytes.Repeat(way(at-1), 84)...))
+			}
+			copy(bad[1500*1024:], node(0, 0))
+			f, err := ext4.Open(bytes.NewReader(bad))
+			require.NoError(t, err)
+			root, err := f.Root()
+			require.NoError(t, err)
+			list, err := f.List(root)
+			require.NoError(t, err)
+			at := slices.IndexFunc(list, func(i ext4.Info) bool { return i.Name == "file" })
+			_, err = f.Open(list[at])
+			require.ErrorIs(t, err, ext4.ErrBad)
+			require.ErrorContains(t, err, c.want)
+		})
+	}
+}
+
 func FuzzOpen(f *testing.F) {
-	dir := f.TempDir()
-	require.NoError(f, os.WriteFile(filepath.Join(dir, "file"), []byte("text"), 0o644))
-	good := image(f, dir, "-b", "1024", "-O", "^metadata_csum,^has_journal,^resize_inode", "-N", "16")
+	good, inode := plain(f)
 	f.Add(0, []byte{}, 0, []byte{})
 	f.Add(1024+0x20, []byte{1}, 2048+8, []byte{9})
+	f.Add(inode+0x28, slices.Concat(node(1, 1), way(1500)), 1500*1024, slices.Concat(node(0, 2), leaf(0, 1, 9), leaf(1, 1, 9)))
+	f.Add(inode+4, []byte{0, 9}, inode+160, []byte{0, 0, 2, 0xea, 1, 1, 40, 0, 0, 0, 0, 0, 4})
+	f.Add(inode, []byte{0xff, 0xa1}, inode+4, []byte{100, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, a int, x []byte, b int, y []byte) {
-		bad := bytes.Clone(good[:2<<20])
+		bad := bytes.Clone(good)
 		for at, change := range map[int][]byte{a: x, b: y} {
 			if at >= 0 && at < len(bad) {
 				copy(bad[at:], change)
@@ -182,10 +241,9 @@ func FuzzOpen(f *testing.F) {
 		}
 		list, _ := fsys.List(root)
 		for _, i := range list {
-			if i.Mode.IsRegular() && i.Size < 1<<20 {
-				if in, err := fsys.Open(i); err == nil {
-					_, _ = io.Copy(io.Discard, in)
-				}
+			_, _ = fsys.Xattrs(i)
+			if in, err := fsys.Open(i); err == nil {
+				_, _ = io.Copy(io.Discard, io.LimitReader(in, 1<<20))
 			}
 			if i.Mode&fs.ModeSymlink != 0 {
 				_, _ = fsys.Target(i)

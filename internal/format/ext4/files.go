@@ -4,7 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"slices"
+
+	"github.com/nestos/nosa-actions/internal/format/inode"
 )
 
 const (
@@ -20,15 +21,8 @@ const (
 	maxTarget = 4096     // bytes of a symbolic link
 )
 
-// extent is a piece of a file: so many blocks from a block of the file lie at a
-// block of the file system.
-type extent struct {
-	file, length int64
-	at           int64
-}
-
 // extents lists the pieces of a file, in order. What lies between them is a hole.
-func (f *FS) extents(i Info) ([]extent, error) {
+func (f *FS) extents(i Info) ([]inode.Extent, error) {
 	flags := binary.LittleEndian.Uint32(i.raw[0x20:])
 	if flags&flagInline != 0 || flags&flagExtents == 0 {
 		if i.Size == 0 {
@@ -36,44 +30,72 @@ func (f *FS) extents(i Info) ([]extent, error) {
 		}
 		return nil, fmt.Errorf("%w: inode %d has no extents", ErrBad, i.Inode)
 	}
-	var list []extent
-	err := f.tree(i, i.raw[0x28:0x64], -1, &list)
-	if err == nil && !slices.IsSortedFunc(list, func(a, b extent) int { return int(min(1, max(-1, a.file-b.file))) }) {
-		err = fmt.Errorf("%w: the extents of inode %d are out of order", ErrBad, i.Inode)
+	t := tree{f: f, of: i}
+	if err := t.node(i.raw[0x28:0x64], -1); err != nil {
+		return nil, err
 	}
-	return list, err
+	if err := inode.Check(t.list); err != nil {
+		return nil, fmt.Errorf("%w: inode %d: %w", ErrBad, i.Inode, err)
+	}
+	return t.list, nil
 }
 
-// tree reads a node of an extent tree; depth is what the node above promised, or
+// tree gathers the extents of a file.
+type tree struct {
+	f      *FS
+	of     Info
+	list   []inode.Extent
+	blocks int // that were read
+}
+
+// node reads a node of an extent tree; depth is what the node above promised, or
 // -1.
-func (f *FS) tree(i Info, node []byte, depth int, list *[]extent) error {
+func (t *tree) node(node []byte, depth int) error {
 	le := binary.LittleEndian
 	count, here := int(le.Uint16(node[2:])), int(le.Uint16(node[6:]))
-	if le.Uint16(node) != extentMagic || here > maxDepth || (depth >= 0 && here != depth) || 12*(count+1) > len(node) || len(*list) > 1<<20 {
-		return fmt.Errorf("%w: the extents of inode %d", ErrBad, i.Inode)
+	if le.Uint16(node) != extentMagic || here > maxDepth || (depth >= 0 && here != depth) || 12*(count+1) > len(node) {
+		return fmt.Errorf("%w: the extents of inode %d", ErrBad, t.of.Inode)
 	}
 	for n := range count {
 		e := node[12*(n+1):][:12]
+		var err error
 		if here == 0 {
-			length := int64(le.Uint16(e[4:]))
-			if length > unwritten {
-				continue
-			}
-			*list = append(*list, extent{int64(le.Uint32(e)), length, int64(le.Uint32(e[8:])) | int64(le.Uint16(e[6:]))<<32})
-			continue
+			t.extent(e)
+		} else {
+			err = t.below(int64(le.Uint32(e[4:]))|int64(le.Uint16(e[8:]))<<32, here-1)
 		}
-		block := make([]byte, f.BlockSize)
-		if err := f.read(block, (int64(le.Uint32(e[4:]))|int64(le.Uint16(e[8:]))<<32)*f.BlockSize); err != nil {
-			return err
-		}
-		if err := f.checkTail(i, block, 12+12*int(le.Uint16(block[4:]))); err != nil {
-			return err
-		}
-		if err := f.tree(i, block, here-1, list); err != nil {
+		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// extent reads one entry of a leaf.
+func (t *tree) extent(e []byte) {
+	le := binary.LittleEndian
+	length := int64(le.Uint16(e[4:]))
+	if length > unwritten {
+		return
+	}
+	at := int64(le.Uint32(e[8:])) | int64(le.Uint16(e[6:]))<<32
+	size := t.f.BlockSize
+	t.list = append(t.list, inode.Extent{File: int64(le.Uint32(e)) * size, Length: length * size, At: at * size})
+}
+
+// below reads the node in a block.
+func (t *tree) below(at int64, depth int) error {
+	if t.blocks++; t.blocks > inode.MaxBlocks {
+		return fmt.Errorf("%w: the extents of inode %d have no end", ErrBad, t.of.Inode)
+	}
+	block := make([]byte, t.f.BlockSize)
+	if err := t.f.read(block, at*t.f.BlockSize); err != nil {
+		return err
+	}
+	if err := t.f.checkTail(t.of, block, 12+12*int(binary.LittleEndian.Uint16(block[4:]))); err != nil {
+		return err
+	}
+	return t.node(block, depth)
 }
 
 // checkTail holds a block that belongs to an inode against the checksum that
@@ -101,43 +123,8 @@ func (f *FS) content(i Info) (*io.SectionReader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return io.NewSectionReader(&body{f, list}, 0, i.Size), nil
-}
-
-// body reads from the pieces of a file, of which the end is not known here.
-type body struct {
-	f    *FS
-	list []extent
-}
-
-// ReadAt implements io.ReaderAt.
-func (b *body) ReadAt(p []byte, at int64) (n int, err error) {
-	size := b.f.BlockSize
-	for n < len(p) {
-		k, found := slices.BinarySearchFunc(b.list, at/size, func(e extent, block int64) int {
-			return int(min(1, max(-1, e.file-block)))
-		})
-		if !found {
-			k--
-		}
-		hole, piece := int64(len(p)-n), p[n:]
-		if k+1 < len(b.list) {
-			hole = min(hole, b.list[k+1].file*size-at)
-		}
-		if k >= 0 {
-			if e := b.list[k]; at < (e.file+e.length)*size {
-				piece = piece[:min(int64(len(piece)), (e.file+e.length)*size-at)]
-				if err := b.f.read(piece, e.at*size+at-e.file*size); err != nil {
-					return n, err
-				}
-				n, at = n+len(piece), at+int64(len(piece))
-				continue
-			}
-		}
-		clear(piece[:hole])
-		n, at = n+int(hole), at+hole
-	}
-	return n, nil
+	content := inode.Content{Extents: list, Read: f.read}
+	return content.Section(i.Size), nil
 }
 
 // Target is where a symbolic link leads.
@@ -191,7 +178,7 @@ func (f *FS) dirBlock(dir Info, block []byte, list []Info) ([]Info, error) {
 		}
 	}
 	for at := 0; at+8 <= len(block); {
-		inode, length, name := le.Uint32(block[at:]), int(le.Uint16(block[at+4:])), int(block[at+6])
+		number, length, name := le.Uint32(block[at:]), int(le.Uint16(block[at+4:])), int(block[at+6])
 		if length == 0 && len(block) == 1<<16 {
 			length = 1 << 16
 		}
@@ -200,15 +187,17 @@ func (f *FS) dirBlock(dir Info, block []byte, list []Info) ([]Info, error) {
 		}
 		word := string(block[at+8:][:name])
 		at += length
-		if inode == 0 || name == 0 || word == "." || word == ".." {
+		if number == 0 || name == 0 || word == "." || word == ".." {
 			continue
 		}
-		i, err := f.inode(inode)
+		i, err := f.inode(number)
 		if err != nil {
 			return nil, fmt.Errorf("%q: %w", word, err)
 		}
 		i.Name = word
-		list = append(list, i)
+		if list = append(list, i); len(list) > inode.MaxEntries {
+			return nil, fmt.Errorf("%w: directory %d has too many entries", ErrBad, dir.Inode)
+		}
 	}
 	return list, nil
 }

@@ -83,6 +83,9 @@ func Open(r io.ReaderAt) (*FS, error) {
 	if n, err := r.ReadAt(f.table, reserved*sector); n < len(f.table) {
 		return nil, fmt.Errorf("%w: its table: %w", ErrBad, err)
 	}
+	if root, err := f.root(); err == nil { // else Root tells
+		f.Label = volumeLabel(root, f.Label)
+	}
 	return f, nil
 }
 
@@ -167,23 +170,39 @@ const (
 	lowerSuffix = 0x10
 )
 
-// Root lists the root directory, and takes the label from it.
+// Root lists the root directory.
 func (f *FS) Root() ([]Entry, error) {
+	b, err := f.root()
+	if err != nil {
+		return nil, err
+	}
+	return f.entries(b), nil
+}
+
+// root reads the records of the root directory.
+func (f *FS) root() ([]byte, error) {
 	if f.Bits == 32 {
-		b, err := f.chain(f.rootHead, maxDir)
-		if err != nil {
-			return nil, err
-		}
-		return f.entries(b), nil
+		return f.chain(f.rootHead, maxDir)
 	}
 	b := make([]byte, f.rootSize)
 	if n, err := f.r.ReadAt(b, f.rootAt); n < len(b) {
 		return nil, fmt.Errorf("%w: its root directory: %w", ErrBad, err)
 	}
-	return f.entries(b), nil
+	return b, nil
 }
 
-// List gives the entries of a directory but for . and ...
+// volumeLabel finds the label in the root directory; otherwise is what it is if
+// none stands there.
+func volumeLabel(root []byte, otherwise string) string {
+	for b := root; len(b) >= 32 && b[0] != 0; b = b[32:] {
+		if b[0] != 0xe5 && b[11]&0x3f != attrLong && b[11]&attrVolume != 0 {
+			return strings.TrimRight(string(b[:11]), " ")
+		}
+	}
+	return otherwise
+}
+
+// List gives the entries of a directory but for . and ..
 func (f *FS) List(dir Entry) ([]Entry, error) {
 	b, err := f.chain(dir.first, maxDir)
 	if err != nil {
@@ -215,7 +234,7 @@ func (f *FS) entries(b []byte) []Entry {
 			long = append(piece, long...)
 			continue
 		case attr&attrVolume != 0:
-			f.Label, long = strings.TrimRight(string(b[:11]), " "), nil
+			long = nil
 			continue
 		}
 		name := longName(long)

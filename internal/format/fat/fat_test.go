@@ -90,6 +90,25 @@ func TestReadsWhatMkfsWrites(t *testing.T) {
 	}
 }
 
+func TestLabelIsThatOfTheRootDirectoryAlone(t *testing.T) {
+	b := image(t, 3<<20)
+	copy(b[43:], "BOOT SECTOR")
+	record := bytes.Index(b, []byte("GRUB    CFG"))
+	require.Positive(t, record)
+	b[record+11] = 8 // a label in another directory
+	f, err := fat.Open(bytes.NewReader(b))
+	require.NoError(t, err)
+	require.Equal(t, "EFI-SYSTEM", f.Label)
+	list, err := f.Root()
+	require.NoError(t, err)
+	for _, name := range []string{"EFI", "BOOT"} {
+		list, err = f.List(find(t, list, name))
+		require.NoError(t, err)
+	}
+	require.Len(t, list, 2)
+	require.Equal(t, "EFI-SYSTEM", f.Label)
+}
+
 func TestDamageIsTold(t *testing.T) {
 	good := image(t, 3<<20)
 	for name, b := range map[string][]byte{

@@ -5,6 +5,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+
+	"github.com/nestos/nosa-actions/internal/format/inode"
 )
 
 // List gives the entries of a directory but for . and ..
@@ -76,11 +78,11 @@ func (f *FS) long(dir Info, found map[string]uint64) error {
 	if err != nil {
 		return err
 	}
-	in := &body{f, list}
+	in := inode.Content{Extents: list, Read: f.read}
 	var end int64
 	for _, e := range list {
-		if last := (e.file + e.length) * f.BlockSize; e.file*f.BlockSize < leafAt {
-			end = min(last, leafAt)
+		if e.File < leafAt {
+			end = min(e.File+e.Length, leafAt)
 		}
 	}
 	if end > maxDir {
@@ -96,6 +98,9 @@ func (f *FS) long(dir Info, found map[string]uint64) error {
 		}
 		if err := f.names(b, found); err != nil {
 			return err
+		}
+		if len(found) > inode.MaxEntries {
+			return fmt.Errorf("%w: it has too many entries", ErrBad)
 		}
 	}
 	return nil

@@ -1,45 +1,42 @@
 package xfs
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
+
+	"github.com/nestos/nosa-actions/internal/format/inode"
 )
 
 const (
-	maxExtents = 1 << 20
-	maxLevel   = 9
-	maxDir     = 64 << 20 // bytes of the names of one directory
-	maxTarget  = 1024     // bytes of a symbolic link
+	maxLevel  = 9
+	maxDir    = 64 << 20 // bytes of the names of one directory
+	maxTarget = 1024     // bytes of a symbolic link
 
 	btreeHead, dirHead, linkHead = 72, 64, 56 // bytes before the content of a block
 )
 
-// extent is a piece of a file: so many blocks from a block of the file on lie at
-// a byte of the file system.
-type extent struct{ file, length, at int64 }
-
 // extents lists the written pieces of a file, in order; between them are holes.
-func (f *FS) extents(i Info) ([]extent, error) {
-	fork := i.fork()
-	var list []extent
+func (f *FS) extents(i Info) ([]inode.Extent, error) {
+	bad := fmt.Errorf("%w: the extents of inode %d", ErrBad, i.Inode)
+	fork, t := i.fork(), tree{f: f}
 	var err error
 	switch i.raw[5] {
 	case formatExtents:
 		n := i.extentCount()
-		if n*16 > uint64(len(fork)) {
-			return nil, fmt.Errorf("%w: the extents of inode %d", ErrBad, i.Inode)
+		if n > uint64(len(fork)/16) {
+			return nil, bad
 		}
-		list, err = f.records(fork[:n*16], nil)
+		err = t.records(fork[:n*16])
 	case formatBtree:
 		level, n := be.Uint16(fork), int(be.Uint16(fork[2:]))
 		most := (len(fork) - 4) / 16
 		if level == 0 || level > maxLevel || n > most {
-			return nil, fmt.Errorf("%w: the extents of inode %d", ErrBad, i.Inode)
+			return nil, bad
 		}
-		list, err = f.children(fork[4+8*most:], n, int(level)-1, nil)
+		err = t.children(fork[4+8*most:], n, int(level)-1)
 	case formatLocal:
 		if i.Size > 0 {
 			return nil, fmt.Errorf("%w: inode %d has no extents", ErrBad, i.Inode)
@@ -47,58 +44,75 @@ func (f *FS) extents(i Info) ([]extent, error) {
 	default:
 		return nil, fmt.Errorf("%w: inode %d is of format %d", ErrBad, i.Inode, i.raw[5])
 	}
-	if err == nil && !slices.IsSortedFunc(list, func(a, b extent) int { return cmp.Compare(a.file, b.file) }) {
-		err = fmt.Errorf("%w: the extents of inode %d are out of order", ErrBad, i.Inode)
+	if err != nil {
+		return nil, err
 	}
-	return list, err
+	if err := inode.Check(t.list); err != nil {
+		return nil, fmt.Errorf("%w: %w", bad, err)
+	}
+	return t.list, nil
+}
+
+// tree gathers the extents of a file.
+type tree struct {
+	f      *FS
+	list   []inode.Extent
+	blocks int // that were read
 }
 
 // records reads packed extents.
-func (f *FS) records(b []byte, list []extent) ([]extent, error) {
+func (t *tree) records(b []byte) error {
+	size := t.f.BlockSize
 	for ; len(b) >= 16; b = b[16:] {
 		high, low := be.Uint64(b), be.Uint64(b[8:])
 		if high>>63 != 0 { // there, but never written
 			continue
 		}
-		at, err := f.place(high&0x1ff<<43 | low>>21)
+		at, err := t.f.place(high&0x1ff<<43 | low>>21)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if list = append(list, extent{int64(high >> 9), int64(low & 0x1fffff), at}); len(list) > maxExtents {
-			return nil, fmt.Errorf("%w: too many extents", ErrBad)
+		file := int64(high >> 9)
+		if file > math.MaxInt64/size {
+			return fmt.Errorf("%w: an extent at block %d of a file", ErrBad, file)
 		}
+		t.list = append(t.list, inode.Extent{File: file * size, Length: int64(low&0x1fffff) * size, At: at})
 	}
-	return list, nil
+	return nil
 }
 
 // children reads the blocks of a tree of extents that a node points to.
-func (f *FS) children(pointers []byte, n, level int, list []extent) ([]extent, error) {
+func (t *tree) children(pointers []byte, n, level int) error {
+	bad := fmt.Errorf("%w: a tree of extents", ErrBad)
 	if 8*n > len(pointers) {
-		return nil, fmt.Errorf("%w: a tree of extents", ErrBad)
+		return bad
 	}
 	for k := range n {
-		at, err := f.place(be.Uint64(pointers[8*k:]))
-		if err != nil {
-			return nil, err
+		if t.blocks++; t.blocks > inode.MaxBlocks {
+			return fmt.Errorf("%w without an end", bad)
 		}
-		b := make([]byte, f.BlockSize)
-		if err := f.read(b, at); err != nil {
-			return nil, err
+		at, err := t.f.place(be.Uint64(pointers[8*k:]))
+		if err != nil {
+			return err
+		}
+		b := make([]byte, t.f.BlockSize)
+		if err := t.f.read(b, at); err != nil {
+			return err
 		}
 		count, most := int(be.Uint16(b[6:])), (len(b)-btreeHead)/16
 		if string(b[:4]) != "BMA3" || int(be.Uint16(b[4:])) != level || count > most || !sumFits(b, 64) {
-			return nil, fmt.Errorf("%w: a tree of extents", ErrBad)
+			return bad
 		}
 		if level == 0 {
-			list, err = f.records(b[btreeHead:btreeHead+16*count], list)
+			err = t.records(b[btreeHead : btreeHead+16*count])
 		} else {
-			list, err = f.children(b[btreeHead+8*most:], count, level-1, list)
+			err = t.children(b[btreeHead+8*most:], count, level-1)
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return list, nil
+	return nil
 }
 
 // Open gives the content of a regular file.
@@ -110,41 +124,8 @@ func (f *FS) Open(i Info) (*io.SectionReader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return io.NewSectionReader(&body{f, list}, 0, i.Size), nil
-}
-
-// body reads from the pieces of a file, of which the end is not known here.
-type body struct {
-	f    *FS
-	list []extent
-}
-
-// ReadAt implements io.ReaderAt.
-func (b *body) ReadAt(p []byte, at int64) (n int, err error) {
-	size := b.f.BlockSize
-	for n < len(p) {
-		k, found := slices.BinarySearchFunc(b.list, at/size, func(e extent, block int64) int { return cmp.Compare(e.file, block) })
-		if !found {
-			k--
-		}
-		hole, piece := int64(len(p)-n), p[n:]
-		if k+1 < len(b.list) {
-			hole = min(hole, b.list[k+1].file*size-at)
-		}
-		if k >= 0 {
-			if e := b.list[k]; at < (e.file+e.length)*size {
-				piece = piece[:min(int64(len(piece)), (e.file+e.length)*size-at)]
-				if err := b.f.read(piece, e.at+at-e.file*size); err != nil {
-					return n, err
-				}
-				n, at = n+len(piece), at+int64(len(piece))
-				continue
-			}
-		}
-		clear(piece[:hole])
-		n, at = n+int(hole), at+hole
-	}
-	return n, nil
+	content := inode.Content{Extents: list, Read: f.read}
+	return content.Section(i.Size), nil
 }
 
 // Target is where a symbolic link leads.
@@ -164,9 +145,9 @@ func (f *FS) Target(i Info) (string, error) {
 	}
 	var text []byte
 	for _, e := range list {
-		for k := int64(0); k < e.length && int64(len(text)) < i.Size; k++ {
+		for k := int64(0); k < e.Length && int64(len(text)) < i.Size; k += f.BlockSize {
 			b := make([]byte, f.BlockSize)
-			if err := f.read(b, e.at+k*f.BlockSize); err != nil {
+			if err := f.read(b, e.At+k); err != nil {
 				return "", err
 			}
 			if string(b[:4]) != "XSLM" {

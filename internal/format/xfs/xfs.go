@@ -16,6 +16,8 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+
+	"github.com/nestos/nosa-actions/internal/format/inode"
 )
 
 // ErrBad wraps what is wrong with a file system.
@@ -107,7 +109,7 @@ func cString(b []byte) string {
 
 // read fills b from a byte of the file system.
 func (f *FS) read(b []byte, at int64) error {
-	if at < 0 || at+int64(len(b)) > f.Size {
+	if at < 0 || at > f.Size-int64(len(b)) {
 		return fmt.Errorf("%w: it points beyond its end", ErrBad)
 	}
 	if n, err := f.r.ReadAt(b, at); n < len(b) {
@@ -153,7 +155,7 @@ func (f *FS) inode(n uint64) (Info, error) {
 		return Info{}, fmt.Errorf("%w: no inode %d", ErrBad, n)
 	}
 	i := Info{
-		Inode: n, raw: raw, Mode: fileMode(be.Uint16(raw[2:])), UID: be.Uint32(raw[8:]), GID: be.Uint32(raw[12:]),
+		Inode: n, raw: raw, Mode: inode.Mode(be.Uint16(raw[2:])), UID: be.Uint32(raw[8:]), GID: be.Uint32(raw[12:]),
 		Size: int64(be.Uint64(raw[56:])), Immutable: be.Uint16(raw[90:])&flagImmutable != 0,
 	}
 	if !sumFits(raw, 100) {
@@ -187,31 +189,4 @@ func (i Info) attrExtents() uint32 {
 		return be.Uint32(i.raw[76:])
 	}
 	return uint32(be.Uint16(i.raw[80:]))
-}
-
-func fileMode(m uint16) fs.FileMode {
-	mode := fs.FileMode(m & 0o777)
-	for bit, is := range map[uint16]fs.FileMode{0o4000: fs.ModeSetuid, 0o2000: fs.ModeSetgid, 0o1000: fs.ModeSticky} {
-		if m&bit != 0 {
-			mode |= is
-		}
-	}
-	switch m & 0o170000 {
-	case 0o040000:
-		mode |= fs.ModeDir
-	case 0o120000:
-		mode |= fs.ModeSymlink
-	case 0o100000:
-	case 0o020000:
-		mode |= fs.ModeDevice | fs.ModeCharDevice
-	case 0o060000:
-		mode |= fs.ModeDevice
-	case 0o010000:
-		mode |= fs.ModeNamedPipe
-	case 0o140000:
-		mode |= fs.ModeSocket
-	default:
-		mode |= fs.ModeIrregular
-	}
-	return mode
 }
