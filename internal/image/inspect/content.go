@@ -69,7 +69,7 @@ func (c *comparison) object(sum ostreerepo.Checksum, kind ostreerepo.Kind) ([]by
 const maxDepth = 512
 
 func (c *comparison) dir(name string, sum, meta ostreerepo.Checksum, depth int) {
-	if c.i.ctx.Err() != nil || depth > maxDepth {
+	if depth > maxDepth || !c.i.mayWalk() {
 		return
 	}
 	text, whole := c.object(sum, ostreerepo.KindDirtree)
@@ -88,7 +88,7 @@ func (c *comparison) dir(name string, sum, meta ostreerepo.Checksum, depth int) 
 		return
 	}
 	if m, err := ostreerepo.ParseDirmeta(about); err == nil && depth > 0 {
-		c.owner(name, have, m)
+		c.owner(name, m)
 	}
 	find := func(name string) (info, bool) {
 		k, found := slices.BinarySearchFunc(have, name, func(i info, name string) int { return strings.Compare(i.Name, name) })
@@ -138,7 +138,7 @@ func (c *comparison) strangers(name string, have []info, listed *ostreerepo.Dirt
 }
 
 // owner compares what a directory says of itself.
-func (c *comparison) owner(name string, _ []info, want *ostreerepo.Dirmeta) {
+func (c *comparison) owner(name string, want *ostreerepo.Dirmeta) {
 	i, err := c.tree.lstat(name)
 	if err != nil {
 		return
@@ -188,13 +188,8 @@ func (c *comparison) file(name string, i info, want ostreerepo.Checksum) {
 	}
 	sum := h.NewHash()
 	if i.regular() {
-		err := guard(func() error {
-			in, err := c.tree.reader.open(path.Join("/", c.tree.base, name), i)
-			if err != nil {
-				return err
-			}
-			defer in.Close()
-			_, err = io.Copy(sum, in)
+		err := c.tree.read(name, i, func(in io.Reader) error {
+			_, err := io.Copy(sum, in)
 			return err
 		})
 		if err != nil {

@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -41,14 +42,23 @@ type reader interface {
 // followed, and none leads out of it.
 type files struct {
 	reader
-	base string // "" or a path without a slash at the end
+	ctx  context.Context // ends the reading of files
+	base string          // "" or a path without a slash at the end
 	seen *cache
 }
 
 // cache keeps directories that were listed.
-type cache struct{ dirs map[string][]info }
+type cache struct {
+	dirs    map[string][]info
+	entries int // in all of them
+}
 
-func newFiles(r reader) files { return files{reader: r, seen: &cache{dirs: map[string][]info{}}} }
+// maxCached bounds the entries that are kept.
+const maxCached = 1 << 18
+
+func newFiles(ctx context.Context, r reader) files {
+	return files{reader: r, ctx: ctx, seen: &cache{dirs: map[string][]info{}}}
+}
 
 // below is the tree of a directory.
 func (f files) below(dir string) files {
@@ -73,9 +83,11 @@ func (f files) readDir(dir string) (list []info, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(f.seen.dirs) < 10_000 {
-		f.seen.dirs[full] = list
+	if f.seen.entries += len(list) + 1; f.seen.entries > maxCached {
+		clear(f.seen.dirs)
+		f.seen.entries = len(list) + 1
 	}
+	f.seen.dirs[full] = list
 	return list, nil
 }
 
@@ -215,18 +227,22 @@ func (f files) stream(name string, read func(info, io.Reader) error) error {
 	if !i.regular() {
 		return wrapPath(name, errors.New("is no regular file"))
 	}
-	err = guard(func() error {
+	if err := f.read(at, i, func(in io.Reader) error { return read(i, in) }); err != nil {
+		return wrapPath(name, err)
+	}
+	return nil
+}
+
+// read reads the file at a path in which no part is a link.
+func (f files) read(at string, i info, read func(io.Reader) error) error {
+	return guard(func() error {
 		in, err := f.reader.open(path.Join("/", f.base, at), i)
 		if err != nil {
 			return err
 		}
 		defer in.Close()
-		return read(i, &lively{in: in})
+		return read(&lively{ctx: f.ctx, in: in})
 	})
-	if err != nil {
-		return wrapPath(name, err)
-	}
-	return nil
 }
 
 // guard turns a panic of a library, which foreign bytes led astray, into an
@@ -240,13 +256,18 @@ func guard(work func() error) (err error) {
 	return work()
 }
 
-// lively ends the reading of a file that gives neither bytes nor an end.
+// lively ends the reading of a file that gives neither bytes nor an end, and of
+// one that is larger than anybody waits for.
 type lively struct {
+	ctx   context.Context
 	in    io.Reader
 	still int
 }
 
 func (l *lively) Read(p []byte) (int, error) {
+	if l.ctx.Err() != nil {
+		return 0, context.Cause(l.ctx)
+	}
 	n, err := l.in.Read(p)
 	if n > 0 || err != nil {
 		l.still = 0

@@ -87,11 +87,7 @@ func probeBtrfs(sb []byte) (*Filesystem, reader, error) {
 	le := binary.LittleEndian
 	size := int64(le.Uint64(sb[0x70:]))
 	free := size - int64(le.Uint64(sb[0x78:]))
-	label := ""
-	if len(sb) >= 0x22b {
-		label = cString(sb[0x12b:0x22b])
-	}
-	return &Filesystem{Type: "btrfs", Label: label, UUID: uuid.UUID(sb[0x20:0x30]).String(), Size: size, Free: &free}, nil, nil
+	return &Filesystem{Type: "btrfs", Label: cString(sb[0x12b:0x22b]), UUID: uuid.UUID(sb[0x20:0x30]).String(), Size: size, Free: &free}, nil, nil
 }
 
 func probeFAT(part *io.SectionReader) (*Filesystem, reader, error) {

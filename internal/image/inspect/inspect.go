@@ -83,6 +83,19 @@ type inspector struct {
 
 	config *imageconf.Config // of the image itself; nil: unknown
 	parts  map[int]*section  // by number
+	walked int               // directories that were compared
+}
+
+// maxWalked bounds the directories that are compared. Those of a damaged file
+// system may lead back into themselves.
+const maxWalked = 1 << 17
+
+// mayWalk tells whether one more directory may be compared.
+func (i *inspector) mayWalk() bool {
+	if i.walked++; i.walked == maxWalked+1 {
+		i.bad("deployment", "has more than %d directories; the rest was not looked at", maxWalked)
+	}
+	return i.walked <= maxWalked && i.ctx.Err() == nil
 }
 
 // bad notes a defect of a place in the image.
@@ -92,12 +105,12 @@ func (i *inspector) bad(where, format string, args ...any) {
 
 // badLine notes a defect of a line of a file in the image.
 func (i *inspector) badLine(where string, line int, format string, args ...any) {
-	i.found.Add(diag.Finding{Pos: diag.Pos{File: where, Line: line}, Message: clean(fmt.Sprintf(format, args...))})
+	i.found.Add(diag.Finding{Pos: diag.Pos{File: clean(where), Line: line}, Message: clean(fmt.Sprintf(format, args...))})
 }
 
 // odd notes what is probably not meant.
 func (i *inspector) odd(where, format string, args ...any) {
-	i.found.Warnf(diag.Pos{File: where}, format, args...)
+	i.found.Warnf(diag.Pos{File: clean(where)}, "%s", clean(fmt.Sprintf(format, args...)))
 }
 
 // container judges the file that holds the disk.

@@ -49,7 +49,7 @@ func (i *inspector) openISO() (files, bool) {
 	err := guard(func() error {
 		fsys, err := iso9660.Read(storage(i.disk, i.disk.size), i.disk.size, 0, isoBlock)
 		if err == nil {
-			f = newFiles(diskfsFiles{fsys})
+			f = newFiles(i.ctx, diskfsFiles{fsys})
 		}
 		return err
 	})
@@ -208,5 +208,5 @@ func (i *inspector) isoEFI(f files) {
 		i.bad("iso:"+name, "is no FAT file system")
 		return
 	}
-	i.efi(newFiles(r), "iso:"+name)
+	i.efi(newFiles(i.ctx, r), "iso:"+name)
 }

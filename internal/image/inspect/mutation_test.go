@@ -1,16 +1,22 @@
 package inspect_test
 
 import (
+	"context"
+	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/nestos/nosa-actions/internal/image"
 	"github.com/nestos/nosa-actions/internal/image/imagetest"
+	"github.com/nestos/nosa-actions/internal/image/inspect"
+	"github.com/nestos/nosa-actions/internal/tool"
 )
 
 // Where things lie on the image, in bytes.
@@ -44,6 +50,22 @@ func (p patient) zero(at, size int64) {
 // put overwrites bytes.
 func (p patient) put(at int64, text string) {
 	p.run("dd", "if="+p.file(text), "of="+p.path, "bs=1", "conv=notrunc", "status=none", fmt.Sprint("seek=", at))
+}
+
+// longBackup lets the copy of the partition table claim more than there can be,
+// with the checksum that it has to have.
+func (p patient) longBackup() {
+	f, err := os.OpenFile(p.path, os.O_RDWR, 0)
+	require.NoError(p.t, err)
+	defer f.Close()
+	head := make([]byte, 92)
+	_, err = f.ReadAt(head, diskEnd-512)
+	require.NoError(p.t, err)
+	clear(head[16:20])
+	copy(head[80:88], "\xff\xff\xff\xff\xff\xff\xff\xff")
+	binary.LittleEndian.PutUint32(head[16:], crc32.ChecksumIEEE(head))
+	_, err = f.WriteAt(head, diskEnd-512)
+	require.NoError(p.t, err)
 }
 
 // file is a file of this machine with some text.
@@ -106,6 +128,7 @@ var mutations = []struct {
 	{"first table", func(p patient) { p.zero(512+16, 4) }, "partition table: the first copy is damaged"},
 	{"second table", func(p patient) { p.zero(diskEnd-512, 512) }, "partition table: there is no copy at the end of the disk"},
 	{"second list", func(p patient) { p.zero(diskEnd-512-32*512, 16) }, "partition table: the copy at the end of the disk lists other partitions"},
+	{"second header", patient.longBackup, "partition table: the copy at the end of the disk is too long"},
 	{"protective MBR", func(p patient) { p.zero(446, 66) }, "partition table: the protective MBR is missing"},
 	{"equal GUIDs", func(p patient) {
 		p.sgdisk("-u", "3:11111111-2222-4333-8444-555555555555", "-u", "4:11111111-2222-4333-8444-555555555555")
@@ -234,6 +257,11 @@ var mutations = []struct {
 		v := "/ostree/deploy/nestos/var/lib"
 		p.root("mkdir "+v, "mkdir "+v+"/systemd", "cd "+v+"/systemd", "write "+p.file("seed")+" random-seed")
 	}, "is a random seed, which every machine would begin with"},
+	{"a circle of directories", func(p patient) {
+		for _, etc := range []string{"/etc", "/usr/etc"} {
+			p.root("ln " + p.deployment + etc + " " + p.deployment + etc + "/circle")
+		}
+	}, "deployment:/usr/etc/circle: is not in the commit"},
 	{"no etc", func(p patient) { p.root("unlink " + p.deployment + "/etc") }, "deployment:/etc: is missing"},
 }
 
@@ -257,4 +285,17 @@ func TestDefectsAreFoundAndNamed(t *testing.T) {
 			require.Contains(t, defects(look(t, p.path, records)), m.want)
 		})
 	}
+}
+
+// A file of nothing that is longer than a life.
+func TestLookingEndsWhenItsContextDoes(t *testing.T) {
+	b := small(t)
+	dir := t.TempDir()
+	p := patient{t: t, dir: dir, path: filepath.Join(dir, "disk"), deployment: "/ostree/deploy/nestos/deploy/" + b.records.Commit + ".0"}
+	imagetest.Host(t, "qemu-img", "convert", "-f", "qcow2", "-O", "raw", filepath.Join(b.dir, "qemu"), p.path)
+	p.root("sif " + p.deployment + "/usr/bin/tool size 0x7fffffffff000")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	_, err := inspect.Run(ctx, tool.Host{}, inspect.Options{Path: p.path, Records: b.of(image.QEMU), Scratch: dir})
+	require.ErrorIs(t, err, context.DeadlineExceeded)
 }

@@ -82,9 +82,16 @@ func (i *inspector) judgePackages(where string, installed, listed []string) {
 	}
 }
 
+// without are the words of a list that are not in another, which is ordered.
 func without(list, other []string) []string {
-	return slices.DeleteFunc(slices.Clone(list), func(name string) bool { return slices.Contains(other, name) })
+	return slices.DeleteFunc(slices.Clone(list), func(name string) bool {
+		_, found := slices.BinarySearch(other, name)
+		return found
+	})
 }
+
+// maxDatabase bounds a package database, in bytes; large systems have a tenth.
+const maxDatabase = 1 << 30
 
 // query lists the packages of a database by rpm, out of a copy. The list is nil
 // where there is no rpm.
@@ -102,7 +109,10 @@ func (i *inspector) query(tree files, dir string) ([]string, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(copied) //nolint:errcheck // below a scratch directory
-	err = tree.stream(dir+"/rpmdb.sqlite", func(_ info, in io.Reader) error {
+	err = tree.stream(dir+"/rpmdb.sqlite", func(i info, in io.Reader) error {
+		if i.Size > maxDatabase {
+			return fmt.Errorf("has %d bytes, which is too many for a package database", i.Size)
+		}
 		out, err := os.Create(filepath.Join(copied, "rpmdb.sqlite"))
 		if err != nil {
 			return err

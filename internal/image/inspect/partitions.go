@@ -3,6 +3,7 @@ package inspect
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"strings"
 
 	"github.com/nestos/nosa-actions/internal/format/grub"
@@ -85,7 +86,7 @@ func (i *inspector) judgeFilesystem(p *section, want expectation) {
 		i.bad(where, "there is no file system; it should be %s", strings.Join(want.fsTypes, " or "))
 		return
 	}
-	if !contains(want.fsTypes, fsys.Type) {
+	if !slices.Contains(want.fsTypes, fsys.Type) {
 		i.bad(where, "the file system is %s instead of %s", fsys.Type, strings.Join(want.fsTypes, " or "))
 		return
 	}
@@ -95,15 +96,6 @@ func (i *inspector) judgeFilesystem(p *section, want expectation) {
 	if want.fsUUID != "" && fsys.UUID != want.fsUUID {
 		i.bad(where, "the UUID is %s instead of %s, by which the first boot knows a fresh file system", fsys.UUID, want.fsUUID)
 	}
-}
-
-func contains(list []string, word string) bool {
-	for _, w := range list {
-		if w == word {
-			return true
-		}
-	}
-	return false
 }
 
 // Where a boot sector of GRUB says where the core image begins, and a core image
@@ -124,7 +116,7 @@ func (i *inspector) bios() {
 	code := i.disk.bytes(0, grub.SectorSize)
 	le := binary.LittleEndian
 	first := part.Start / grub.SectorSize
-	if bytes.Count(code[:grub.BootCodeSize], []byte{0}) == grub.BootCodeSize {
+	if code == nil || bytes.Count(code[:grub.BootCodeSize], []byte{0}) == grub.BootCodeSize {
 		i.bad("boot sector", "there is no boot code")
 		return
 	}

@@ -117,6 +117,9 @@ func (i *inspector) etc(tree files) {
 var told = []string{"/machine-id", "/fstab", "/shadow"}
 
 func (i *inspector) compare(tree files, dir string, differ *[]string) {
+	if strings.Count(dir, "/") > maxDepth || !i.mayWalk() {
+		return
+	}
 	from, err := tree.entries("/usr/etc" + dir)
 	if err != nil {
 		i.bad("deployment:/usr/etc"+dir, "%s", plainError(err))

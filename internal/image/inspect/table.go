@@ -3,6 +3,7 @@ package inspect
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"hash/crc32"
 	"io"
 	"slices"
@@ -100,7 +101,7 @@ func (i *inspector) judgeBackup(sector int64) {
 	const where = "partition table"
 	last := i.disk.size - sector
 	first, copied := i.disk.bytes(sector, int(sector)), i.disk.bytes(last, int(sector))
-	if copied == nil || string(copied[:8]) != "EFI PART" {
+	if first == nil || copied == nil || string(copied[:8]) != "EFI PART" {
 		i.bad(where, "there is no copy at the end of the disk")
 		return
 	}
@@ -115,7 +116,7 @@ func (i *inspector) judgeBackup(sector int64) {
 		i.bad(where, "the copy is not where the table says")
 	}
 	size := int64(le.Uint32(copied[80:])) * int64(le.Uint32(copied[84:]))
-	if size > 1<<20 {
+	if size < 0 || size > 1<<20 {
 		i.bad(where, "the copy at the end of the disk is too long")
 		return
 	}
@@ -137,7 +138,7 @@ func (i *inspector) openPartition(s *section) {
 		i.bad(where, "%v", err)
 	}
 	if r != nil {
-		f := newFiles(r)
+		f := newFiles(i.ctx, r)
 		s.files = &f
 	}
 	if fsys == nil {
@@ -156,5 +157,5 @@ func (s *section) name() string {
 	if s.Label != "" {
 		return s.Label
 	}
-	return "partition " + string(rune('0'+s.Number%10))
+	return fmt.Sprintf("partition %d", s.Number)
 }
