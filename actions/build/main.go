@@ -104,10 +104,7 @@ func compare(ctx context.Context, j *job.Job, b workdir.Build, m *workdir.Meta, 
 	if err != nil {
 		return "", err
 	}
-	now := report.Known{BuildID: b.ID, Commit: m.OSTreeCommit, Packages: packages, Images: map[string]int64{}}
-	for name, image := range m.Images {
-		now.Images[name] = image.Size
-	}
+	now := report.Known{BuildID: b.ID, Commit: m.OSTreeCommit, Packages: packages, Images: job.ImageSizes(m)}
 	told, same, key := "", "", ""
 	last := j.LastRecord()
 	if last != nil {

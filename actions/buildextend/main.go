@@ -21,6 +21,7 @@ func main() { os.Exit(action.Main(run)) }
 func run(ctx context.Context, step *action.Step) error {
 	in := job.ReadInputs(step)
 	chosen := job.ReadPlatforms(step, in.Handoff)
+	token := step.Input("token")
 	in.Stage, in.Platforms = plan.BuildExtend, chosen
 	ctx, done := in.Limit(ctx)
 	defer done()
@@ -41,7 +42,7 @@ func run(ctx context.Context, step *action.Step) error {
 	if _, err := j.SendImages(ctx, b, chosen); err != nil {
 		return err
 	}
-	return finish(j, b, chosen)
+	return finish(ctx, j, b, chosen, token)
 }
 
 // extend makes the images side by side from one deployment, or one after the other
@@ -61,8 +62,9 @@ func extend(ctx context.Context, j *job.Job, b workdir.Build, chosen []string) e
 	return nil
 }
 
-// finish tells where the images lie, as JSON for use in later steps.
-func finish(j *job.Job, b workdir.Build, chosen []string) error {
+// finish tells where the images lie, as JSON for use in later steps, and how large they
+// are beside those of the last release.
+func finish(ctx context.Context, j *job.Job, b workdir.Build, chosen []string, token string) error {
 	j.Conclude()
 	paths, digests := map[string]string{}, map[string]string{}
 	made := workdir.Meta{}
@@ -86,11 +88,15 @@ func finish(j *job.Job, b workdir.Build, chosen []string) error {
 	if err != nil {
 		return err
 	}
+	told := ""
+	if release := j.LastRelease(ctx, token); release != nil {
+		told = report.CompareImages("release "+release.BuildID, release.Images, job.ImageSizes(&made))
+	}
 	return errors.Join(
 		j.Step.Output("work-dir", j.Workdir),
 		j.Step.Output("build-id", b.ID),
 		j.Step.Output("images", string(list)),
 		j.Step.Output("image-digests", string(sums)),
-		j.Step.Summary("### Images of "+b.ID+"\n"+report.Images(&made)),
+		j.Step.Summary("### Images of "+report.Text(b.ID)+"\n"+report.Images(&made)+told),
 	)
 }

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/nestos/nosa-actions/internal/report"
+	"github.com/nestos/nosa-actions/internal/workdir"
 )
 
 // Limits of what is asked of GitHub for a comparison that is nice to have.
@@ -26,8 +28,8 @@ type hub struct {
 	client                 http.Client
 }
 
-// LastRelease is what the newest release of the repository has installed, by the
-// list of packages among its assets. Without one, or where it cannot be had, it is
+// LastRelease is what the newest release of the repository has installed, and how large
+// its images are, by the records among its assets. Without one, or where it cannot be had, it is
 // nil: nothing depends on it.
 func (j *Job) LastRelease(ctx context.Context, token string) *report.Known {
 	h := hub{
@@ -37,7 +39,7 @@ func (j *Job) LastRelease(ctx context.Context, token string) *report.Known {
 	if h.api == "" || !repositoryName.MatchString(h.repository) {
 		return nil
 	}
-	known, err := h.latest(ctx, "packages."+j.Arch.RPM+".txt")
+	known, err := h.latest(ctx, j.Arch.RPM)
 	if err != nil {
 		j.Step.Log("no release to compare with: %v", err)
 		return nil
@@ -57,35 +59,60 @@ func withoutToken(next *http.Request, via []*http.Request) error {
 	return nil
 }
 
-func (h hub) latest(ctx context.Context, list string) (*report.Known, error) {
-	var release struct {
-		Tag    string `json:"tag_name"`
-		Assets []struct {
-			Name string `json:"name"`
-			URL  string `json:"url"`
-		} `json:"assets"`
-	}
+// hubRelease is what of GitHub's description of a release is read.
+type hubRelease struct {
+	Tag    string `json:"tag_name"`
+	Assets []struct {
+		Name string `json:"name"`
+		URL  string `json:"url"`
+	} `json:"assets"`
+}
+
+func (h hub) latest(ctx context.Context, arch string) (*report.Known, error) {
 	text, err := h.get(ctx, h.api+"/repos/"+h.repository+"/releases/latest", "application/vnd.github+json")
 	if err != nil {
 		return nil, err
 	}
+	var release hubRelease
 	if err := json.Unmarshal(text, &release); err != nil {
 		return nil, err
 	}
+	list, err := h.asset(ctx, release, "packages."+arch+".txt")
+	if err != nil {
+		return nil, err
+	}
+	record, err := h.asset(ctx, release, "meta."+arch+".json")
+	if err != nil {
+		return nil, err
+	}
+	var m workdir.Meta
+	if err := json.Unmarshal(record, &m); err != nil {
+		return nil, err
+	}
+	return &report.Known{BuildID: release.Tag, Packages: parseNEVRAs(string(list)), Images: ImageSizes(&m)}, nil
+}
+
+// asset downloads an asset of a release.
+func (h hub) asset(ctx context.Context, release hubRelease, name string) ([]byte, error) {
 	for _, a := range release.Assets {
-		if a.Name != list {
+		if a.Name != name {
 			continue
 		}
 		if !strings.HasPrefix(a.URL, h.api+"/") {
-			return nil, fmt.Errorf("asset %s lies elsewhere", list)
+			return nil, fmt.Errorf("asset %s lies elsewhere", name)
 		}
-		text, err := h.get(ctx, a.URL, "application/octet-stream")
-		if err != nil {
-			return nil, err
-		}
-		return &report.Known{BuildID: release.Tag, Packages: parseNEVRAs(string(text))}, nil
+		return h.get(ctx, a.URL, "application/octet-stream")
 	}
-	return nil, fmt.Errorf("release %q has no %s", release.Tag, list)
+	return nil, fmt.Errorf("release %q has no %s", release.Tag, name)
+}
+
+// ImageSizes are those of a build's artifacts before any compression, in bytes.
+func ImageSizes(m *workdir.Meta) map[string]int64 {
+	sizes := map[string]int64{}
+	for name, image := range m.Images {
+		sizes[name] = cmp.Or(image.UncompressedSize, image.Size)
+	}
+	return sizes
 }
 
 func (h hub) get(ctx context.Context, address, accept string) ([]byte, error) {

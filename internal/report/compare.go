@@ -29,10 +29,17 @@ func Compare(since string, before, now Known) string {
 		out.WriteString("No package changed.\n")
 	}
 	out.WriteString(table([]string{"Package", "Change", "Before", "Now"}, rows))
-	if rows := sizes(before.Images, now.Images); len(rows) > 0 {
-		out.WriteString("\n" + table([]string{"Artifact", "Before", "Now", "Change"}, rows))
-	}
+	out.WriteString(sizes(before.Images, now.Images))
 	return out.String()
+}
+
+// CompareImages is a section on how the sizes of images, in bytes, differ from those of
+// a build, which is named in plain words; "" if it had none of them.
+func CompareImages(since string, before, now map[string]int64) string {
+	if rows := sizes(before, now); rows != "" {
+		return "\n#### Since " + Text(since) + "\n" + rows
+	}
+	return ""
 }
 
 // changes are the rows of a table of packages, by name, that differ.
@@ -54,8 +61,8 @@ func changes(before, now map[string]string) [][]string {
 	return rows
 }
 
-// sizes are the artifacts that both builds have.
-func sizes(before, now map[string]int64) [][]string {
+// sizes is a table of the artifacts that both builds have, "" if there are none.
+func sizes(before, now map[string]int64) string {
 	var rows [][]string
 	for _, name := range sortedKeys(now) {
 		old, is := before[name], now[name]
@@ -64,5 +71,8 @@ func sizes(before, now map[string]int64) [][]string {
 		}
 		rows = append(rows, []string{Text(name), Size(old), Size(is), fmt.Sprintf("%+.1f %%", 100*(float64(is)/float64(old)-1))})
 	}
-	return rows
+	if len(rows) == 0 {
+		return ""
+	}
+	return "\n" + table([]string{"Artifact", "Before", "Now", "Change"}, rows)
 }
