@@ -210,10 +210,11 @@ var grants = []struct{ workflow, job, permission, why string }{
 	{".github/workflows/suite-release.yml", "release", "contents: write", "makes the tag and the release of the actions"},
 	{".github/workflows/suite-release.yml", "release", "id-token: write", "is the identity in the attestation of the programs"},
 	{".github/workflows/suite-release.yml", "release", "attestations: write", "records that attestation"},
-	{"examples/workflows/refresh-lockfile.yml", "lockfile", "contents: write", "lends it to the job above"},
-	{"examples/workflows/refresh-lockfile.yml", "lockfile", "pull-requests: write", "lends it to the job above"},
-	{"examples/workflows/report.yml", "report", "actions: read", "lends it to the job above"},
-	{"examples/workflows/report.yml", "report", "pull-requests: write", "lends it to the job above"},
+	{".github/workflows/suite-release.yml", "assembler-image", "actions: write", "starts the workflow assembler-image on the new tag"},
+	{"examples/workflows/refresh-lockfile.yml", "lockfile", "contents: write", "lends it to refresh-lockfile.yml"},
+	{"examples/workflows/refresh-lockfile.yml", "lockfile", "pull-requests: write", "lends it to refresh-lockfile.yml"},
+	{"examples/workflows/report.yml", "report", "actions: read", "lends it to report.yml"},
+	{"examples/workflows/report.yml", "report", "pull-requests: write", "lends it to report.yml"},
 }
 
 func TestPermissionsAreTheLeastAndDocumented(t *testing.T) {
