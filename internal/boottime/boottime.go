@@ -5,6 +5,7 @@ package boottime
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
@@ -86,13 +87,7 @@ func (r *Record) Phase(name string) (seconds float64, ok bool) {
 func (r *Record) Slowest(n int) []Unit {
 	units := slices.Clone(r.Units)
 	slices.SortStableFunc(units, func(a, b Unit) int {
-		switch {
-		case a.Seconds() > b.Seconds():
-			return -1
-		case a.Seconds() < b.Seconds():
-			return 1
-		}
-		return strings.Compare(a.Name, b.Name)
+		return cmp.Or(cmp.Compare(b.Seconds(), a.Seconds()), strings.Compare(a.Name, b.Name))
 	})
 	return units[:min(n, len(units))]
 }
@@ -204,7 +199,7 @@ func (b *builder) add(r row) {
 }
 
 func (b *builder) record() *Record {
-	slices.SortStableFunc(b.units, func(x, y Unit) int { return int(math.Copysign(1, x.Start-y.Start)) })
+	slices.SortStableFunc(b.units, func(x, y Unit) int { return cmp.Compare(x.Start, y.Start) })
 	r := &Record{Units: b.units}
 	ignition := busy(b.units, func(u Unit) bool { return u.Initrd && strings.HasPrefix(u.Name, "ignition-") })
 	r.Phases = append(r.Phases, Phase{Kernel, b.kernel})

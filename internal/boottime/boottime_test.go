@@ -152,14 +152,16 @@ func TestBudgetsAreRead(t *testing.T) {
 	require.Equal(t, 5.0, b.Boot[1].Percent)
 	require.Equal(t, []float64{20 << 20, 1 << 30}, []float64{b.Size[0].Growth, b.Size[0].Most})
 
-	_, wrong = read("boot:\n  usrspace: {seconds: 1}\n  kernel: {second: 1}\n  initrd: {seconds: soon}\n  total: {}\nsize:\n  qemu: {bytes: -1}\nspeed: 1\n")
+	_, wrong = read("boot:\n  usrspace: {seconds: 1}\n  kernel: {second: 1}\n  initrd: {seconds: soon}\n  total: {}\n  ignition: {seconds: nan, percent: inf}\nsize:\n  qemu: {bytes: -1}\nspeed: 1\n")
 	require.Equal(t, []string{
 		`2:3: unknown phase "usrspace"; known are firmware, boot loader, kernel, initrd, ignition, userspace, total`,
 		`3:12: unknown key "second"; known are seconds, percent and most`,
 		`4:21: "soon" is not a number of seconds above 0`,
 		`5:3: the budget of total has no limit`,
-		`7:17: "-1" is not a size such as 20 MiB above 0`,
-		`8:1: unknown key "speed"; known are boot and size`,
+		`6:23: "nan" is not a number of seconds above 0`,
+		`6:37: "inf" is not a percentage such as 5 above 0`,
+		`8:17: "-1" is not a size such as 20 MiB above 0`,
+		`9:1: unknown key "speed"; known are boot and size`,
 	}, wrong)
 	none, err := ReadBudgets(filepath.Join(t.TempDir(), "none.yaml"), &diag.List{})
 	require.NoError(t, err)

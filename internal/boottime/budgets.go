@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -123,7 +124,7 @@ func budgets(n document.Node, u unit, found *diag.List) []Budget {
 func number(n document.Node, parse func(string) (float64, error), what string, found *diag.List) float64 {
 	word := fmt.Sprint(n.Any())
 	v, err := parse(word)
-	if err != nil || v <= 0 {
+	if err != nil || !(v > 0) || math.IsInf(v, 0) { // nothing is larger than NaN
 		found.Addf(n.Pos, "%q is not %s above 0", word, what)
 		return 0
 	}

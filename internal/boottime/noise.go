@@ -1,6 +1,7 @@
 package boottime
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -145,7 +146,7 @@ func compareUnits(history []*Record, speeds []float64, r *Record, speed, disturb
 			out = append(out, c)
 		}
 	}
-	slices.SortStableFunc(out, func(a, b Change) int { return int(math.Copysign(1, b.Slower()-a.Slower())) })
+	slices.SortStableFunc(out, func(a, b Change) int { return cmp.Compare(b.Slower(), a.Slower()) })
 	return out
 }
 

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -101,13 +102,7 @@ func draw(r *boottime.Record) *chart {
 		return nil
 	}
 	slices.SortStableFunc(units, func(a, b boottime.Unit) int {
-		switch {
-		case a.Start < b.Start:
-			return -1
-		case a.Start > b.Start:
-			return 1
-		}
-		return strings.Compare(a.Name, b.Name)
+		return cmp.Or(cmp.Compare(a.Start, b.Start), strings.Compare(a.Name, b.Name))
 	})
 	c := &chart{Height: headHeight + rowHeight*len(units) + 8, Bottom: headHeight + rowHeight*len(units)}
 	c.bands(r, end)
