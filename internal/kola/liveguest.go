@@ -36,7 +36,7 @@ func login(ctx context.Context, r *liveRun) error {
 		return err
 	}
 	defer g.Close()
-	limit := g.Accel.Scale(scenarioTime)
+	limit := r.limit(g)
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no login within %s", limit))
 	defer cancel()
 	healthy, stop := g.WhileHealthy(ctx)
@@ -177,7 +177,7 @@ func (i install) live(ctx context.Context, r *liveRun, o machine.Options, target
 		o.Bare, o.Direct, o.Configs = false, true, []machine.Config{config}
 		return r.boot(ctx, o, donePort, liveWord, true)
 	}
-	net, err := r.netboot(i.online, kargs, config, target)
+	net, err := r.netboot(ctx, i.online, kargs, config, target)
 	if err != nil {
 		return err
 	}

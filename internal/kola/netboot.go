@@ -19,7 +19,7 @@ type network struct {
 
 // netboot makes the directory that TFTP and HTTP serve: the live system's files,
 // the configs, and a script for the firmware.
-func (r *liveRun) netboot(online bool, kargs string, live, target machine.Config) (network, error) {
+func (r *liveRun) netboot(ctx context.Context, online bool, kargs string, live, target machine.Config) (network, error) {
 	dir := filepath.Join(r.scratch, "tftp")
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return network{}, err
@@ -43,7 +43,7 @@ func (r *liveRun) netboot(online bool, kargs string, live, target machine.Config
 		return network{}, err
 	}
 	n := network{server: s}
-	n.boot, err = r.bootFile(dir, netKargs{
+	n.boot, err = r.bootFile(ctx, dir, netKargs{
 		url: s.URL, online: online, more: kargs + " " + r.MoreKargs, appendRootfs: r.AppendRootfs || !online,
 	})
 	if err != nil {
@@ -100,7 +100,7 @@ func (k netKargs) grub() string {
 var grubModules = []string{"efinet", "net", "tftp", "http", "linux", "normal", "configfile", "echo", "part_gpt"}
 
 // bootFile writes what the firmware loads.
-func (r *liveRun) bootFile(dir string, k netKargs) (*machine.Netboot, error) {
+func (r *liveRun) bootFile(ctx context.Context, dir string, k netKargs) (*machine.Netboot, error) {
 	if r.scenario.Firmware == machine.BIOS {
 		return &machine.Netboot{Dir: dir, File: "boot.ipxe"}, os.WriteFile(filepath.Join(dir, "boot.ipxe"), []byte(k.ipxe()), 0o644)
 	}
@@ -109,7 +109,7 @@ func (r *liveRun) bootFile(dir string, k netKargs) (*machine.Netboot, error) {
 		return nil, err
 	}
 	args := []string{"-O", r.Arch.GRUB, "-o", filepath.Join(dir, "boot.efi"), "-c", script, "-p", "(tftp)/grub"}
-	if _, err := r.Runner.Run(context.Background(), tool.Cmd{Name: "grub-mkimage", Args: append(args, grubModules...)}); err != nil {
+	if _, err := r.Runner.Run(ctx, tool.Cmd{Name: "grub-mkimage", Args: append(args, grubModules...)}); err != nil {
 		return nil, fmt.Errorf("a GRUB to start by the network: %w", err)
 	}
 	return &machine.Netboot{Dir: dir, File: "boot.efi"}, nil

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -103,7 +102,9 @@ func (r *upgrade) crash(ctx context.Context, dir string, c cut) (machine.Saved, 
 		return machine.Saved{}, err
 	}
 	defer g.Close()
-	ctx, cancel := context.WithTimeoutCause(ctx, g.Accel.Scale(startTime), errors.New("the saved guest does not go on"))
+	// The update goes on for as long as the cut is to wait, however slow.
+	limit := g.Accel.Scale(startTime) + c.after
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, errors.New("the saved guest does not go on"))
 	defer cancel()
 	s, err := g.Connect(ctx)
 	if err != nil {
@@ -112,7 +113,7 @@ func (r *upgrade) crash(ctx context.Context, dir string, c cut) (machine.Saved, 
 	defer s.Close()
 	ended := make(chan error, 1)
 	go func() {
-		_, err := s.Run(ctx, "sudo bash -s", strings.NewReader("set -eu\n"+r.upgradeScript()))
+		_, err := asRoot(ctx, s, r.upgradeScript())
 		ended <- err
 	}()
 	timer := time.NewTimer(c.after)

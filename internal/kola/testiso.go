@@ -137,6 +137,11 @@ func (r *liveRun) options(stage string) machine.Options {
 	}
 }
 
+// limit is how long a guest may take.
+func (r *liveRun) limit(g *machine.Guest) time.Duration {
+	return g.Accel.Scale(scenarioTime + scenarioTime*time.Duration(r.ExtendPercent)/100)
+}
+
 // boot starts a guest, waits until one of its ports, by name, has said the word,
 // and lets the guest end by itself if it is to.
 func (r *liveRun) boot(ctx context.Context, o machine.Options, port, word string, toTheEnd bool) error {
@@ -147,7 +152,7 @@ func (r *liveRun) boot(ctx context.Context, o machine.Options, port, word string
 		return err
 	}
 	defer g.Close()
-	limit := g.Accel.Scale(scenarioTime + scenarioTime*time.Duration(r.ExtendPercent)/100)
+	limit := r.limit(g)
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no %q within %s", word, limit))
 	defer cancel()
 	healthy, stop := g.WhileHealthy(ctx)

@@ -69,7 +69,7 @@ func TestBootFilesOfTheNetwork(t *testing.T) {
 			Live:     Live{Arch: arch.X86_64, Kernel: "k", Initramfs: "i", Rootfs: "r", Runner: tool.Host{}},
 			scenario: Scenario{Firmware: firmware}, scratch: dir,
 		}
-		n, err := r.netboot(true, "a=b", machine.Config{JSON: []byte("{}")}, machine.Config{JSON: []byte("{}")})
+		n, err := r.netboot(t.Context(), true, "a=b", machine.Config{JSON: []byte("{}")}, machine.Config{JSON: []byte("{}")})
 		require.NoError(t, err)
 		n.server.Close()
 		require.Equal(t, want, n.boot.File)

@@ -109,9 +109,13 @@ func (u Upgrade) run(ctx context.Context, t *trial, s *session) ([]Result, error
 	return r.results, nil
 }
 
-// do runs a script as root.
 func (r *upgrade) do(ctx context.Context, script string) (string, error) {
-	out, err := r.session.ssh.Run(ctx, "sudo bash -s", strings.NewReader("set -eu\n"+script))
+	return asRoot(ctx, r.session.ssh, script)
+}
+
+// asRoot runs a script as root and returns what it prints; to fail is an error.
+func asRoot(ctx context.Context, s *machine.SSH, script string) (string, error) {
+	out, err := s.Run(ctx, "sudo bash -s", strings.NewReader("set -eu\n"+script))
 	if err == nil && out.Status != 0 {
 		err = fmt.Errorf("exit status %d: %s", out.Status, strings.TrimSpace(string(out.Stderr)))
 	}
