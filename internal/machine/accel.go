@@ -66,13 +66,23 @@ func Accelerator(ctx context.Context, r tool.Runner, log *progress.Log, a arch.A
 		return accel, nil
 	}
 	accel := Accel{KVM: true}
-	slow := make(chan float64, 1)
-	go func() { slow <- measure(ctx, r, a) }()
+	var slow float64
+	measured := make(chan struct{})
+	trial, stop := context.WithCancel(ctx)
+	go func() {
+		defer close(measured)
+		slow = measure(trial, r, a)
+	}()
+	defer func() { // under KVM nobody waits for the trial; it leaves nothing behind all the same
+		stop()
+		<-measured
+	}()
 	if err := probe(ctx, r, a, "/dev/kvm"); err != nil {
 		if ctx.Err() != nil {
 			return Accel{}, context.Cause(ctx)
 		}
-		accel = Accel{Reason: err.Error(), Slow: <-slow}
+		<-measured
+		accel = Accel{Reason: err.Error(), Slow: slow}
 		log.Notef("guests run by emulation, which is slow, because KVM does not work: %s", accel.Reason)
 	}
 	if probed.accel == nil {

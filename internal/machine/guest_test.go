@@ -160,6 +160,7 @@ func TestTriggerFindsAWordAcrossWrites(t *testing.T) {
 func TestASavedGuestGoesOnAndACrashedOneKeepsItsDisk(t *testing.T) {
 	image := machinetest.Speaker(t, "up\r\n", false)
 	g := boot(t, t.Context(), Options{Image: image})
+	require.Eventually(t, func() bool { return strings.Contains(g.console.text(), "up\n") }, time.Minute, 10*time.Millisecond)
 	saved, err := g.Save(t.Context(), tool.Host{}, filepath.Join(t.TempDir(), "saved.qcow2"))
 	require.NoError(t, err)
 	crashed, err := g.Crash(filepath.Join(t.TempDir(), "crashed.qcow2"))

@@ -81,11 +81,12 @@ func (m *monitor) commandWithin(ctx context.Context, limit time.Duration, name s
 	if err != nil {
 		return nil, err
 	}
-	// A cancelled context ends the exchange by way of the deadline.
-	defer context.AfterFunc(ctx, func() { _ = m.conn.SetDeadline(time.Unix(1, 0)) })()
 	if err := m.conn.SetDeadline(time.Now().Add(limit)); err != nil {
 		return nil, err
 	}
+	// A cancelled context ends the exchange by way of the deadline, which must
+	// not be moved again after that.
+	defer context.AfterFunc(ctx, func() { _ = m.conn.SetDeadline(time.Unix(1, 0)) })()
 	if _, err := m.conn.Write(append(data, '\n')); err != nil {
 		return nil, fmt.Errorf("qemu monitor: %s: %w", name, err)
 	}
