@@ -72,9 +72,13 @@ func (p *patcher) ignition(c Custom) error {
 	if err != nil {
 		return err
 	}
-	if area.Length > 0 {
+	if area.Length != 0 {
+		if !within(area.Offset, area.Length, size) {
+			return fmt.Errorf("nestos/igninfo.json: %d bytes from byte %d on are not within %s", area.Length, area.Offset, area.File)
+		}
 		start, size = start+area.Offset, area.Length
 	}
+	size = min(size, maxArea)
 	var packed bytes.Buffer
 	z := gzip.NewWriter(&packed)
 	a := newArchive(z)
@@ -88,6 +92,15 @@ func (p *patcher) ignition(c Custom) error {
 	return nil
 }
 
+// maxArea bounds what is written to one place, in bytes, whatever room there is
+// said to be.
+const maxArea = 16 << 20
+
+// within tells whether a part lies in a file of so many bytes.
+func within(offset, length, size int64) bool {
+	return offset >= 0 && length >= 0 && length <= size && offset <= size-length
+}
+
 // kargs adds arguments in all boot menus.
 func (p *patcher) kargs(c Custom) error {
 	if c.Kargs == "" {
@@ -98,15 +111,18 @@ func (p *patcher) kargs(c Custom) error {
 		return err
 	}
 	for _, f := range info.Files {
-		text := info.Default + " " + c.Kargs + f.End
-		if len(text) > info.Size || f.Pad == "" {
-			return fmt.Errorf("the kernel arguments take %d bytes, and there is room for %d", len(text), info.Size)
-		}
-		text += strings.Repeat(f.Pad, info.Size-len(text))
-		start, _, err := p.locate(f.Path)
+		start, size, err := p.locate(f.Path)
 		if err != nil {
 			return err
 		}
+		if len(f.Pad) != 1 || !within(int64(f.Offset), int64(info.Size), min(size, maxArea)) {
+			return fmt.Errorf("nestos/kargs.json: %d bytes from byte %d on are not within %s, or there is no one byte to pad with", info.Size, f.Offset, f.Path)
+		}
+		text := info.Default + " " + c.Kargs + f.End
+		if len(text) > info.Size {
+			return fmt.Errorf("the kernel arguments take %d bytes, and there is room for %d", len(text), info.Size)
+		}
+		text += strings.Repeat(f.Pad, info.Size-len(text))
 		p.patches = append(p.patches, Patch{start + int64(f.Offset), []byte(text)})
 	}
 	return nil

@@ -75,7 +75,19 @@ func TestAnISOWithoutRoomIsRefused(t *testing.T) {
 		"config":    {igninfo, kargs, live.Custom{Ignition: randomText(6000)}, "and there is room for 4096"},
 		"arguments": {igninfo, kargs, live.Custom{Kargs: strings.Repeat("a", 30)}, "the kernel arguments take 36 bytes, and there is room for 24"},
 		"no file":   {`{"file": "other"}`, kargs, live.Custom{Ignition: []byte("{}")}, "it has no /other"},
-		"no JSON":   {`{`, kargs, live.Custom{Ignition: []byte("{}")}, "nestos/igninfo.json: unexpected end of JSON input"},
+		"area too long": {
+			`{"file": "images/ignition.img", "offset": 4, "length": 9223372036854775807}`, kargs,
+			live.Custom{Ignition: []byte("{}")}, "9223372036854775807 bytes from byte 4 on are not within images/ignition.img",
+		},
+		"area before the file": {
+			`{"file": "images/ignition.img", "offset": -9, "length": 9}`, kargs,
+			live.Custom{Ignition: []byte("{}")}, "9 bytes from byte -9 on are not within images/ignition.img",
+		},
+		"arguments too long": {
+			igninfo, strings.Replace(kargs, "24", "9223372036854775807", 1),
+			live.Custom{Kargs: "a"}, "9223372036854775807 bytes from byte 9 on are not within EFI/a/grub.cfg",
+		},
+		"no JSON": {`{`, kargs, live.Custom{Ignition: []byte("{}")}, "nestos/igninfo.json: unexpected end of JSON input"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := live.Patches(t.Context(), tool.Host{}, patchable(t, c.igninfo, c.kargs), c.custom)
