@@ -120,7 +120,7 @@ const (
 func consoles(result Result) ([]page.Console, error) {
 	var out []page.Console
 	for _, res := range result.Report.Tests {
-		if res.Verdict != kola.Fail || len(out) == maxConsoles {
+		if res.Verdict != kola.Fail || len(out) >= maxConsoles {
 			continue
 		}
 		err := filepath.WalkDir(filepath.Join(result.OutputDir, res.Name), func(path string, d fs.DirEntry, err error) error {
@@ -155,6 +155,6 @@ func tail(path string) (string, error) {
 	if n < len(text) {
 		return "", err
 	}
-	lines := strings.Split(strings.TrimSpace(strings.ToValidUTF8(machine.Plain(text), "\uFFFD")), "\n")
+	lines := strings.Split(strings.TrimSpace(machine.Plain(text)), "\n")
 	return strings.Join(lines[max(0, len(lines)-consoleLines):], "\n"), nil
 }
