@@ -59,9 +59,14 @@ const streamTime = 10 * time.Second
 func (t *trial) settleJournal(ctx context.Context, s *machine.SSH, word string) error {
 	path := filepath.Join(t.dir, "journal.jsonl")
 	if info, err := os.Stat(path); err == nil && info.Size() > 0 {
-		for end := time.Now().Add(streamTime); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		for end := time.Now().Add(streamTime); time.Now().Before(end); {
 			if found, err := endsWith(path, word); found || err != nil {
 				return err
+			}
+			select {
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			case <-time.After(50 * time.Millisecond):
 			}
 		}
 	}

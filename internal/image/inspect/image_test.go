@@ -1,6 +1,7 @@
 package inspect_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -210,4 +212,17 @@ func TestFilesOnXFSAreLookedAt(t *testing.T) {
 	require.Equal(t, "root: the file system is xfs instead of ext4 of image.yaml", defects(r), "all that the commit says otherwise")
 	require.Equal(t, []string{"hello-1-2.noarch"}, r.Packages)
 	require.Equal(t, "NestOS Test 1", r.OSRelease["PRETTY_NAME"])
+}
+
+// A file of nothing that is longer than a life.
+func TestLookingEndsWhenItsContextDoes(t *testing.T) {
+	b := small(t)
+	dir := t.TempDir()
+	p := patient{t: t, dir: dir, path: filepath.Join(dir, "disk"), deployment: "/ostree/deploy/nestos/deploy/" + b.records.Commit + ".0"}
+	imagetest.Host(t, "qemu-img", "convert", "-f", "qcow2", "-O", "raw", filepath.Join(b.dir, "qemu"), p.path)
+	p.root("sif " + p.deployment + "/usr/bin/tool size 0x7fffffffff000")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	_, err := inspect.Run(ctx, tool.Host{}, inspect.Options{Path: p.path, Records: b.of(image.QEMU), Scratch: dir})
+	require.ErrorIs(t, err, context.DeadlineExceeded)
 }

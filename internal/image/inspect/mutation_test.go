@@ -1,7 +1,6 @@
 package inspect_test
 
 import (
-	"context"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -9,14 +8,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/nestos/nosa-actions/internal/image"
 	"github.com/nestos/nosa-actions/internal/image/imagetest"
-	"github.com/nestos/nosa-actions/internal/image/inspect"
-	"github.com/nestos/nosa-actions/internal/tool"
 )
 
 // Where things lie on the image, in bytes.
@@ -285,17 +281,4 @@ func TestDefectsAreFoundAndNamed(t *testing.T) {
 			require.Contains(t, defects(look(t, p.path, records)), m.want)
 		})
 	}
-}
-
-// A file of nothing that is longer than a life.
-func TestLookingEndsWhenItsContextDoes(t *testing.T) {
-	b := small(t)
-	dir := t.TempDir()
-	p := patient{t: t, dir: dir, path: filepath.Join(dir, "disk"), deployment: "/ostree/deploy/nestos/deploy/" + b.records.Commit + ".0"}
-	imagetest.Host(t, "qemu-img", "convert", "-f", "qcow2", "-O", "raw", filepath.Join(b.dir, "qemu"), p.path)
-	p.root("sif " + p.deployment + "/usr/bin/tool size 0x7fffffffff000")
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
-	_, err := inspect.Run(ctx, tool.Host{}, inspect.Options{Path: p.path, Records: b.of(image.QEMU), Scratch: dir})
-	require.ErrorIs(t, err, context.DeadlineExceeded)
 }
