@@ -13,7 +13,7 @@ import (
 
 // Forecast foretells what stages of this job, or of all jobs of the run, need.
 func (j *Job) Forecast(platforms []string, stages ...plan.Stage) (plan.Forecast, error) {
-	p := plan.Pipeline{Platforms: platforms, Stages: stages, Handoff: j.handoff, Tests: true, KVM: usable(kvm), PackageBytes: j.knownBytes()}
+	p := plan.Pipeline{Platforms: platforms, Stages: stages, Handoff: j.handoff, KVM: usable(kvm), PackageBytes: j.knownBytes()}
 	files, err := declarations(j.Config)
 	if err != nil {
 		return plan.Forecast{}, err

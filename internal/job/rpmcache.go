@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/nestos/nosa-actions/internal/plan"
 	"github.com/nestos/nosa-actions/internal/workdir"
 )
 
@@ -126,6 +127,10 @@ func (j *Job) OfferPackages(c *PackageCache) (Fetched, error) {
 		return f, err
 	}
 	if len(c.Keys.Restore) == 0 || (f.Downloaded == 0 && len(c.here) == len(wanted)) {
+		return f, nil
+	}
+	if !plan.Cacheable(f.Bytes) {
+		j.Step.Log("packages of %s are too many for the cache of a repository, and are not saved there", plan.Bytes.Text(f.Bytes))
 		return f, nil
 	}
 	f.SaveKey = c.Keys.Key + "-" + hex.EncodeToString(names.Sum(nil))[:16]

@@ -34,7 +34,6 @@ type Pipeline struct {
 	Wishes       int   // names in the manifest
 	PackageBytes int64 // of all package files, from an earlier run; 0: unknown
 	Platforms    []string
-	Tests        bool
 	Stages       []Stage // those that run in this job; empty: all
 	Handoff      bool    // stages are jobs of their own
 	Arches       int     // architectures that are built
@@ -113,7 +112,7 @@ func Foretell(p Pipeline) Forecast {
 	if p.Handoff {
 		f.Artifacts = Exactly(1)
 	}
-	f.Cache = f.Packages.times(float64(2 * p.arches())) // one of a branch, one of a pull request
+	f.Cache = f.Packages.times(float64(cacheCopies * p.arches()))
 	f.Assets = Exactly(int64(p.arches()*(7+p.files()) + 5))
 	f.Asset = f.Packages.times(imageShare * packShare)
 	return f

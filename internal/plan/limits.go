@@ -23,6 +23,14 @@ const (
 	MaxOwnRunnerJob = 5 * 24 * time.Hour
 )
 
+// cacheCopies is how often the cache of a repository must hold packages to be of use:
+// those of a branch, and those of a pull request.
+const cacheCopies = 2
+
+// Cacheable tells whether packages of so many bytes may be saved in the cache of a
+// repository. More would push out one another, and what else lies there.
+func Cacheable(packages int64) bool { return cacheCopies*packages <= MaxCache }
+
 // Verdict says how a forecast stands to a limit.
 type Verdict string
 

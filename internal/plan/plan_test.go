@@ -78,7 +78,7 @@ func TestTheMendOfAFullDiskIsOneThatHelps(t *testing.T) {
 // while lies between that and the double.
 func TestTheForecastOfTheExampleHolds(t *testing.T) {
 	const packages, left, archive, image = 186e6, 1.5e9, 220e6, 576e6
-	p := Pipeline{Packages: 216, Wishes: 90, Platforms: []string{"qemu"}, Tests: true}
+	p := Pipeline{Packages: 216, Wishes: 90, Platforms: []string{"qemu"}}
 	for _, sure := range []Sureness{Guessed, Derived, Measured} {
 		if sure == Derived {
 			p.Wishes = 0
@@ -119,6 +119,12 @@ func TestJobsOfTheirOwnNeedLessDiskAndMoreArtifacts(t *testing.T) {
 	require.Equal(t, one.Assets, many.Assets)
 	p.Stages = []Stage{Fetch}
 	require.Less(t, Foretell(p).Disk.High, many.Disk.High)
+}
+
+func TestPackagesAreCachedWhileTwoCopiesFit(t *testing.T) {
+	require.True(t, Cacheable(5e9-1))
+	require.True(t, Cacheable(5e9))
+	require.False(t, Cacheable(5e9+1))
 }
 
 func TestATableSaysWhatIsNotKnown(t *testing.T) {
