@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/nestos/nosa-actions/internal/action"
+	"github.com/nestos/nosa-actions/internal/plan"
 	"github.com/nestos/nosa-actions/internal/pullrequest"
 	"github.com/nestos/nosa-actions/internal/report"
 )
@@ -79,12 +80,12 @@ func body(ctx context.Context, step *action.Step, api *pullrequest.Client, end p
 	case ctx.Err() != nil:
 		return "", err
 	case err != nil:
-		step.Log("%v", err)
+		step.Notice("the report cannot be read: " + err.Error())
 		b.WriteString("Its report cannot be read.\n")
 	default:
-		// Half of the comment's characters may be of more than one byte; bytes are the
-		// safe measure.
-		b.WriteString(r.Markdown(pullrequest.MaxComment - b.Len() - 1024))
+		// Characters are what is counted, and bytes, of which there are more, the safe
+		// measure.
+		b.WriteString(r.Markdown(plan.MaxComment - b.Len() - 1024))
 	}
 	return b.String(), nil
 }

@@ -7,9 +7,6 @@ import (
 	"github.com/google/go-github/v60/github"
 )
 
-// MaxComment is how many bytes a comment may have; GitHub counts 65,536 characters.
-const MaxComment = 65536
-
 // Comment makes the one comment of author that begins with marker say body, and
 // returns its address. Comments of others that begin so are left alone.
 func (c *Client) Comment(ctx context.Context, number int, author, marker, body string) (string, error) {
