@@ -6,18 +6,20 @@
 set -euo pipefail
 
 status=0
-# complain WHAT: tells of the files on standard input, if any.
-complain() {
-  local found
-  found=$(head -n 20)
-  [ -z "$found" ] || { printf '%s:\n%s\n' "$1" "$found"; status=1; }
+# forbid WHAT TEST...: tells of the files that find finds by the test, if any.
+# awk reads on to the end, so that find's own failures are not lost.
+forbid() {
+  local what=$1 found
+  shift
+  found=$(find /usr /etc -xdev "$@" | awk 'NR <= 20')
+  [ -z "$found" ] || { printf '%s:\n%s\n' "$what" "$found"; status=1; }
 }
 
-find /usr /etc -xdev ! -type l -perm -0002 ! '(' -type d -perm -1000 ')' | complain "everybody may write to"
-find /usr /etc -xdev -type f -perm /6000 -perm /0022 | complain "others may write to what runs as its owner"
-find /usr /etc -xdev '(' -nouser -o -nogroup ')' | complain "no user or group of the system owns"
+forbid "everybody may write to" ! -type l -perm -0002 ! '(' -type d -perm -1000 ')'
+forbid "others may write to what runs as its owner" -type f -perm /6000 -perm /0022
+forbid "no user or group of the system owns" '(' -nouser -o -nogroup ')'
 if [ -e /sys/fs/selinux/enforce ]; then
-  find /usr /etc -xdev -context '*:unlabeled_t:*' | complain "no SELinux label on"
+  forbid "no SELinux label on" -context '*:unlabeled_t:*'
 fi
 [ "$status" = 0 ] && echo "ok: modes, owners and labels"
 exit "$status"
