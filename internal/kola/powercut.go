@@ -44,9 +44,14 @@ func (r *upgrade) powerCuts(ctx context.Context) (string, error) {
 	outcomes := make([]string, r.Cuts)
 	faults := make([]error, r.Cuts)
 	work, ctx := errgroup.WithContext(ctx)
-	work.SetLimit(max(1, r.trial.o.Parallel))
+	room := newRoom(r.trial.o.Parallel)
 	for i, c := range cuts(r.Cuts, r.took, r.Seed) {
 		work.Go(func() error {
+			leave, err := room.enter(ctx, r.trial.o.memory(r.trial.group))
+			if err != nil {
+				return err
+			}
+			defer leave()
 			outcomes[i], faults[i] = r.cut(ctx, c)
 			return context.Cause(ctx)
 		})

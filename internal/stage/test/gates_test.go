@@ -53,7 +53,7 @@ func twoBuilds(t *testing.T, known int) *workdir.Dir {
 	return dir
 }
 
-// run puts a start where a guest leaves it, and judges it.
+// judge puts a start where a guest leaves it, and judges it.
 func judge(t *testing.T, dir *workdir.Dir, r *boottime.Record) []kola.Result {
 	t.Helper()
 	out := t.TempDir()
