@@ -98,7 +98,9 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 
 echo "installing:$missing"
-export DEBIAN_FRONTEND=noninteractive
 $sudo apt-get update -qq
+# A machine that has just started may be busy with updates of its own; that is waited
+# for. sudo hands no variables on.
 # shellcheck disable=SC2086 # lists of words
-$sudo apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 $missing >/dev/null
+$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+	-o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 $missing >/dev/null
