@@ -88,11 +88,11 @@ func (a act) run(t *testing.T, j job) outcome {
 	t.Helper()
 	payload, err := json.Marshal(j.payload)
 	require.NoError(t, err)
-	event := filepath.Join(t.TempDir(), "event.json")
-	require.NoError(t, os.WriteFile(event, payload, 0o600))
 	if j.source == "" {
 		j.source = a.root
 	}
+	event := filepath.Join(t.TempDir(), "event.json")
+	require.NoError(t, os.WriteFile(event, payload, 0o600))
 	args := []string{
 		j.event, "--json", "--workflows", filepath.Join(a.root, j.workflow), "--eventpath", event,
 		"--platform", "ubuntu-24.04=-self-hosted", "--concurrent-jobs", "1", "--action-offline-mode",
@@ -105,6 +105,9 @@ func (a act) run(t *testing.T, j job) outcome {
 		"--env", "NOSA_E2E_SOURCE=" + j.source,
 		"--env", "NOSA_POOL=" + pool(a.root),
 		"--local-repository", "nestos/nosa-actions@v1=" + a.root,
+	}
+	if j.source != a.root {
+		args = append(args, "--no-skip-checkout") // the runner would copy this repository
 	}
 	for name, value := range j.env {
 		args = append(args, "--env", name+"="+value)

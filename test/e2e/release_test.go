@@ -135,7 +135,7 @@ func releasePrograms(t *testing.T, runner act, host arch.Arch, packs string) str
 	// Nobody unpacks what fetch hands on.
 	require.NoError(t, os.WriteFile(filepath.Join(packs, "nosa-cache-"+host.RPM+".tar.zst"), []byte("of no use\n"), 0o644))
 	for action, artifact := range map[string]string{
-		"fetch": "nosa-cache-" + host.RPM, "build": "nosa-build-" + host.RPM, "buildextend": "nosa-image-qemu-" + host.RPM, "plan": "", "run-test": "",
+		"fetch": "nosa-cache-" + host.RPM, "build": "nosa-build-" + host.RPM, "buildextend": "nosa-image-qemu-" + host.RPM, "plan": "", "base": "", "run-test": "",
 	} {
 		text := "#!/bin/sh\n"
 		if artifact != "" {
