@@ -243,7 +243,7 @@ func (r *upgrade) rollBack(ctx context.Context) (string, error) {
 if command -v rpm-ostree >/dev/null; then
   rpm-ostree rollback >&2
   echo "by rpm-ostree"
-elif ostree admin set-default --help >/dev/null 2>&1; then
+elif ostree admin --help 2>&1 | grep -q " set-default "; then # the subcommand's own help exists anyhow
   ostree admin set-default 1 >&2
   echo "by ostree"
 else
