@@ -209,12 +209,15 @@ func sealed(err error) error {
 	return err
 }
 
+// pageLen is how many entries a page of a listing has at most.
+const pageLen = 100
+
 // pages reads up to max pages of a listing.
 func pages[T any](ctx context.Context, c *client, path string, max int) ([]T, error) {
 	var all []T
 	for page, n := 1, 0; page != 0 && n < max; n++ {
 		var part []T
-		resp, err := c.call(ctx, http.MethodGet, fmt.Sprintf("%s?per_page=100&page=%d", path, page), nil, &part)
+		resp, err := c.call(ctx, http.MethodGet, fmt.Sprintf("%s?per_page=%d&page=%d", path, pageLen, page), nil, &part)
 		if err != nil {
 			return nil, err
 		}

@@ -80,16 +80,39 @@ func (p *publisher) besideTag(ctx context.Context, do func(context.Context) erro
 	return <-done
 }
 
-// beforehand asks for all that must be known before there is a draft: whether the
-// tag is there, and which releases.
-func (p *publisher) beforehand(ctx context.Context) (known []releaseDoc, err error) {
-	err = p.besideTag(ctx, func(ctx context.Context) error {
-		return p.retry(ctx, "look for drafts", func(ctx context.Context) (err error) {
-			known, err = p.releases(ctx)
-			return err
+// beforehand asks, all at once, for what must be known before there is a draft: the
+// published release of the tag, nil if there is none; whether the tag is there; and
+// which releases there are. Beside a published release these may be the latest
+// only, or nil.
+func (p *publisher) beforehand(ctx context.Context) (there *releaseDoc, known []releaseDoc, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	asked := make(chan error, 1)
+	go func() {
+		asked <- p.besideTag(ctx, func(ctx context.Context) error {
+			return p.retry(ctx, "look for drafts", func(ctx context.Context) (err error) {
+				known, err = p.recent(ctx)
+				return err
+			})
 		})
+	}()
+	if there, err = p.published(ctx); err != nil {
+		cancel()
+		<-asked
+		return nil, nil, err
+	}
+	err = <-asked
+	switch {
+	case there != nil: // what is published needs no tag
+		return there, known, nil
+	case err != nil || len(known) < pageLen:
+		return nil, known, err
+	}
+	err = p.retry(ctx, "look for drafts", func(ctx context.Context) (err error) {
+		known, err = p.releases(ctx)
+		return err
 	})
-	return known, err
+	return nil, known, err
 }
 
 func (p *publisher) releases(ctx context.Context) ([]releaseDoc, error) {

@@ -233,7 +233,13 @@ func TestAServerThatKeepsFailingIsGivenUp(t *testing.T) {
 	s.Fail(func(githubtest.Call) *githubtest.Fault { return &githubtest.Fault{Status: 503, Message: "Unicorn"} })
 	_, err := run(t, t.Context(), s, plan)
 	require.ErrorContains(t, err, "Unicorn")
-	require.Len(t, s.Calls(), attempts)
+	asked := map[string]int{}
+	for _, c := range s.Calls() {
+		asked[c.Operation]++
+		require.Equal(t, http.MethodGet, c.Method)
+		require.LessOrEqual(t, asked[c.Operation], attempts)
+	}
+	require.Equal(t, attempts, asked["repos/get-release-by-tag"])
 }
 
 func TestAnUploadThatStandsStillIsSentAgain(t *testing.T) {

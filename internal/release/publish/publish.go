@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nestos/nosa-actions/internal/progress"
@@ -68,7 +69,8 @@ type publisher struct {
 	mark     string
 	parallel int
 	tally    tally
-	sums     sync.Map // checksum by asset id, of those GitHub has none of
+	wary     atomic.Bool // an upload has failed: see sendFile
+	sums     sync.Map    // checksum by asset id, of those GitHub has none of
 }
 
 func newPublisher(log *progress.Log, cfg Config, plan release.Plan, t timing) (*publisher, error) {
@@ -122,7 +124,7 @@ func (p *publisher) publish(ctx context.Context) (Result, error) {
 
 // run goes once from finding out what there is to a published release.
 func (p *publisher) run(ctx context.Context) (Result, error) {
-	there, err := p.published(ctx)
+	there, known, err := p.beforehand(ctx)
 	if err != nil {
 		return Result{}, err
 	}
@@ -131,12 +133,8 @@ func (p *publisher) run(ctx context.Context) (Result, error) {
 			return Result{}, err
 		}
 		p.log.Notef("release %s is published and complete", p.plan.Tag)
-		p.sweep(ctx, there.ID, nil)
+		p.sweep(ctx, there.ID, known)
 		return Result{URL: there.HTMLURL, ID: there.ID, Tag: p.plan.Tag}, nil
-	}
-	known, err := p.beforehand(ctx)
-	if err != nil {
-		return Result{}, err
 	}
 	draft, made, err := p.draft(ctx, known)
 	if err != nil {

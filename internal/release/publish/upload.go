@@ -18,6 +18,9 @@ func (p *publisher) send(ctx context.Context, draft *releaseDoc, a release.Asset
 	step := p.log.Step("upload %s", a.Name)
 	defer step.Stop()
 	got, err := p.sendFile(ctx, draft, a, name)
+	if err != nil {
+		p.wary.Store(true)
+	}
 	switch {
 	case status(err) == http.StatusNotFound: // taken away while it was sent; the next look tells what is left
 		return nil, again{err}
@@ -38,10 +41,11 @@ func (p *publisher) send(ctx context.Context, draft *releaseDoc, a release.Asset
 }
 
 // asks is the size from which GitHub's consent to an upload is waited for before
-// bytes are sent, so that a refusal costs few.
+// bytes are sent, so that a refusal costs few and is sure to be heard.
 const asks = 1 << 20
 
-// sendFile streams the part of the file. Its length is told beforehand.
+// sendFile streams the part of the file. Its length is told beforehand. Consent is
+// asked for, at the cost of a round trip, only once an upload has failed.
 func (p *publisher) sendFile(ctx context.Context, draft *releaseDoc, a release.Asset, name string) (*asset, error) {
 	address, err := p.uploadAddress(draft, name)
 	if err != nil {
@@ -56,7 +60,7 @@ func (p *publisher) sendFile(ctx context.Context, draft *releaseDoc, a release.A
 	if err != nil {
 		return nil, err
 	}
-	if a.Size >= asks {
+	if a.Size >= asks && p.wary.Load() {
 		req.Header.Set("Expect", "100-continue")
 	}
 	ctx, watch := watched(ctx, p.timing.stall)
