@@ -26,6 +26,7 @@ func main() { os.Exit(action.Main(run)) }
 func run(ctx context.Context, step *action.Step) error {
 	in := job.ReadInputs(step)
 	in.Stage, in.Platforms = plan.RunTest, []string{"qemu"}
+	use, prefix := job.ReadCache(step)
 	choice := readChoice(step)
 	name := step.Input("name")
 	if !artifactWord.MatchString(name) {
@@ -43,6 +44,11 @@ func run(ctx context.Context, step *action.Step) error {
 	if err := j.ReceiveImages(ctx); err != nil {
 		return err
 	}
+	if use {
+		if err := j.AdmitMeasures(); err != nil {
+			return err
+		}
+	}
 	results, err := j.Results("nosa-test")
 	if err != nil {
 		return err
@@ -52,7 +58,9 @@ func run(ctx context.Context, step *action.Step) error {
 	j.TellSpeed()
 	failed := j.Run(ctx, "kola", append([]string{"run", "--output-dir=" + results}, choice...)...)
 	// Outputs and summary matter most when a test failed.
-	return finish(j, name, filepath.Join(j.Workdir, results), failed)
+	results = filepath.Join(j.Workdir, results)
+	measures, err := j.SaveMeasures(results, name, job.Keep{Use: use, Prefix: prefix, Variant: in.Variant})
+	return errors.Join(finish(j, name, results, failed), err, step.Output("measures", measures))
 }
 
 // finish gives the outputs and then the error that stands for failed, the end of

@@ -53,6 +53,17 @@ func (j *Job) LastRecord() *Record {
 }
 
 func readRecord(path string) (*Record, error) {
+	text, err := readPlain(path, maxRecord)
+	if err != nil {
+		return nil, err
+	}
+	var r Record
+	return &r, json.Unmarshal(text, &r)
+}
+
+// readPlain reads a file of at most so many bytes, and nothing that only looks like
+// one.
+func readPlain(path string, most int64) ([]byte, error) {
 	info, err := os.Lstat(path)
 	if err != nil {
 		return nil, err
@@ -65,15 +76,14 @@ func readRecord(path string) (*Record, error) {
 		return nil, err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxRecord+1))
+	text, err := io.ReadAll(io.LimitReader(f, most+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(text) > maxRecord {
-		return nil, fmt.Errorf("%s has more than %d bytes", path, maxRecord)
+	if int64(len(text)) > most {
+		return nil, fmt.Errorf("%s has more than %d bytes", path, most)
 	}
-	var r Record
-	return &r, json.Unmarshal(text, &r)
+	return text, nil
 }
 
 // Keep says whether a record is kept, and under which name.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/nestos/nosa-actions/internal/boottime"
 	"github.com/nestos/nosa-actions/internal/kola"
@@ -85,10 +86,10 @@ func TestGatesCompareWithThePreviousBuild(t *testing.T) {
 
 	build, err := dir.Build("2")
 	require.NoError(t, err)
-	kept, err := readRecords(build)
+	known, err := pastOf(build)
 	require.NoError(t, err)
-	require.Len(t, kept, 2, "both starts are kept for the next build")
-	require.Equal(t, "2", kept[0].Build)
+	require.Len(t, known.Starts, 2, "both starts are kept for the next build")
+	require.Equal(t, "2", known.Starts[0].Build)
 }
 
 func TestGrowthIsNotJudgedFromTooFewStarts(t *testing.T) {
@@ -101,4 +102,47 @@ func TestBadBudgetsStopTheRun(t *testing.T) {
 	dir := work(t, map[string]string{"config/budgets.yaml": "boot:\n  userspace: {seconds: soon}\n"})
 	_, err := budgets(dir)
 	require.ErrorContains(t, err, `budgets.yaml:2:24: "soon" is not a number of seconds above 0`)
+}
+
+// A fresh machine has no builds but the one it tests: what it compares with comes
+// from the results of another machine's run, whose builds may have the same ids.
+func TestGatesCompareWithWhatAnotherMachineMeasured(t *testing.T) {
+	there := twoBuilds(t, 3)
+	results := t.TempDir()
+	_, err := measure(there, target{arch: there.Arch, build: "2"}, results)
+	require.NoError(t, err)
+	left, err := os.ReadFile(filepath.Join(results, "measures.json"))
+	require.NoError(t, err)
+
+	here := twoBuilds(t, 0)
+	require.NoError(t, os.RemoveAll(filepath.Join(here.BuildsDir(), "1")))
+	arrived := filepath.Join(here.Path, workdir.MeasuresFile)
+	require.NoError(t, os.MkdirAll(filepath.Dir(arrived), 0o755))
+	require.NoError(t, os.WriteFile(arrived, left, 0o644))
+
+	file := filepath.Join(here.Config(), "budgets.yaml")
+	slow := judge(t, here, start(2))
+	require.Equal(t, file+":2:3: userspace takes 22.0 s, 2.0 s more than before (20.0 s): a.service takes 3.0 s, 2.0 s more than before (1.0 s); allowed are 1.0 s", slow[0].Output)
+	require.Equal(t, kola.Result{Name: "gate/size", Verdict: kola.Pass}, slow[1], "the newest build there is as large")
+	same := judge(t, here, start(0))
+	require.Equal(t, kola.Result{Name: "gate/boot", Verdict: kola.Pass}, same[0])
+
+	require.NoError(t, os.WriteFile(arrived, []byte("{"), 0o644))
+	_, err = measure(here, target{arch: here.Arch, build: "2"}, t.TempDir())
+	require.ErrorContains(t, err, "measures.json: unexpected end of JSON input; remove it to begin anew")
+}
+
+// Two runs at once lose no start of each other.
+func TestStartsOfRunsAtOnceAreAllKept(t *testing.T) {
+	dir := twoBuilds(t, 0)
+	build, err := dir.Build("2")
+	require.NoError(t, err)
+	var runs errgroup.Group
+	for range 16 {
+		runs.Go(func() error { return keep(build, map[string]*boottime.Record{"guest": start(0)}) })
+	}
+	require.NoError(t, runs.Wait())
+	known, err := pastOf(build)
+	require.NoError(t, err)
+	require.Len(t, known.Starts, 16)
 }

@@ -2,7 +2,9 @@ package actiontest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,5 +47,25 @@ func test(d *workdir.Dir, args []string, result string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(output, "reports", "report.json"), text, 0o644)
+	return errors.Join(os.WriteFile(filepath.Join(output, "reports", "report.json"), text, 0o644), measure(d, b, output))
+}
+
+// measure leaves the measures of this build and those that it was compared with.
+func measure(d *workdir.Dir, b workdir.Build, output string) error {
+	var m struct {
+		Builds []any `json:"builds"`
+	}
+	before, err := os.ReadFile(filepath.Join(d.Path, workdir.MeasuresFile))
+	if err == nil {
+		err = json.Unmarshal(before, &m)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	m.Builds = append([]any{map[string]any{"build": b.ID}}, m.Builds...)
+	text, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(output, filepath.Base(workdir.MeasuresFile)), text, 0o644)
 }
