@@ -23,13 +23,7 @@ func run(ctx context.Context, step *action.Step) error {
 	in.Stage = plan.Build
 	use, prefix := job.ReadCache(step)
 	token := step.Input("token")
-	var args []string
-	if step.Bool("force") {
-		args = append(args, "--force")
-	}
-	if version := step.Input("version"); version != "" {
-		args = append(args, "--version="+version)
-	}
+	args := readChoice(step)
 	if in.Handoff {
 		// The platforms' jobs each write a record of their own, which run-test
 		// merges; none of them can see the others' meta.json.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"slices"
 
 	"github.com/nestos/nosa-actions/internal/action"
 	"github.com/nestos/nosa-actions/internal/assembler"
@@ -21,7 +22,7 @@ func main() { os.Exit(action.Main(run)) }
 func run(ctx context.Context, step *action.Step) error {
 	in := job.ReadInputs(step)
 	chosen := job.ReadPlatforms(step, in.Handoff)
-	token := step.Input("token")
+	token, fast := step.Input("token"), step.Bool("fast")
 	in.Stage, in.Platforms = plan.BuildExtend, chosen
 	ctx, done := in.Limit(ctx)
 	defer done()
@@ -36,7 +37,7 @@ func run(ctx context.Context, step *action.Step) error {
 	if err != nil {
 		return err
 	}
-	if err := extend(ctx, j, b, chosen); err != nil {
+	if err := extend(ctx, j, b, chosen, fast); err != nil {
 		return err
 	}
 	if _, err := j.SendImages(ctx, b, chosen); err != nil {
@@ -46,16 +47,24 @@ func run(ctx context.Context, step *action.Step) error {
 }
 
 // extend makes the images side by side from one deployment, or one after the other
-// where the assembler has no command for several.
-func extend(ctx context.Context, j *job.Job, b workdir.Build, chosen []string) error {
+// where the assembler has no command for several. Fast is for live images alone; other
+// commands do not know it.
+func extend(ctx context.Context, j *job.Job, b workdir.Build, chosen []string, fast bool) error {
+	arguments := func(platforms ...string) []string {
+		args := []string{"--build=" + b.ID}
+		if fast && slices.Contains(platforms, "live") {
+			args = append(args, "--fast")
+		}
+		return args
+	}
 	if len(chosen) > 1 {
-		err := j.Run(ctx, "buildextend", append([]string{"--build=" + b.ID}, chosen...)...)
+		err := j.Run(ctx, "buildextend", append(arguments(chosen...), chosen...)...)
 		if !assembler.UnknownCommand(err) {
 			return err
 		}
 	}
 	for _, platform := range chosen {
-		if err := j.Run(ctx, "buildextend-"+platform, "--build="+b.ID); err != nil {
+		if err := j.Run(ctx, "buildextend-"+platform, arguments(platform)...); err != nil {
 			return err
 		}
 	}

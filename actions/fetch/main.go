@@ -22,16 +22,8 @@ func run(ctx context.Context, step *action.Step) error {
 	in.Stage = plan.Fetch
 	use, prefix := job.ReadCache(step)
 	job.ReadPlatforms(step, in.Handoff) // for the plan alone
-	var args []string
-	strict, update := step.Bool("strict"), step.Bool("update-lockfile")
-	switch {
-	case strict && update:
-		step.Wrong("strict", "excludes update-lockfile", "a lockfile that is written anew allows nothing yet; run strict in the next step")
-	case strict:
-		args = append(args, "--strict")
-	case update:
-		args = append(args, "--update-lockfile")
-	}
+	choice := readChoice(step)
+	in.Paths = choice.paths()
 	ctx, done := in.Limit(ctx)
 	defer done()
 	j, err := job.Open(ctx, step, in)
@@ -47,6 +39,10 @@ func run(ctx context.Context, step *action.Step) error {
 			return err
 		}
 	}
+	args, err := choice.apply(ctx, j)
+	if err != nil {
+		return err
+	}
 	fetched, err := fetch(ctx, j, keys, args)
 	if err != nil {
 		return err
@@ -54,7 +50,7 @@ func run(ctx context.Context, step *action.Step) error {
 	if _, err := j.SendCache(ctx); err != nil {
 		return err
 	}
-	return finish(j, fetched, update)
+	return finish(j, fetched, choice.update)
 }
 
 func fetch(ctx context.Context, j *job.Job, keys job.CacheKeys, args []string) (job.Fetched, error) {

@@ -28,6 +28,7 @@ func run(ctx context.Context, step *action.Step) error {
 	in.Stage, in.Platforms = plan.RunTest, []string{"qemu"}
 	use, prefix := job.ReadCache(step)
 	choice := readChoice(step)
+	in.Paths = choice.paths
 	name := step.Input("name")
 	if !artifactWord.MatchString(name) {
 		step.Wrong("name", fmt.Sprintf("is %q", name), "write a word of letters, digits, dots, dashes and underscores")
@@ -56,7 +57,7 @@ func run(ctx context.Context, step *action.Step) error {
 	// Kola makes the directory itself and refuses a foreign one.
 	results = filepath.Join(results, "kola")
 	j.TellSpeed()
-	failed := j.Run(ctx, "kola", append([]string{"run", "--output-dir=" + results}, choice...)...)
+	failed := j.Run(ctx, "kola", append([]string{"run", "--output-dir=" + results}, choice.arguments(j)...)...)
 	// Outputs and summary matter most when a test failed.
 	results = filepath.Join(j.Workdir, results)
 	measures, err := j.SaveMeasures(results, name, job.Keep{Use: use, Prefix: prefix, Variant: in.Variant})

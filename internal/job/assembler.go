@@ -84,14 +84,18 @@ func login(getenv func(string) string) *buildah.Login {
 }
 
 // visible are the parts of the runner's disk that stages read: the config with
-// its repository, the .repo files, and the package repositories that those name
-// by path, as far as they lie in the workspace. A config cannot ask for others.
+// its repository, the .repo files, what other inputs name, and the package
+// repositories that .repo files name by path, as far as they lie in the workspace. A
+// config cannot ask for others.
 func (j *Job) visible(in Inputs) ([]string, error) {
 	dirs := []string{j.Config}
 	if in.YumRepos != "" {
 		dirs = append(dirs, inside(j.workspace, in.YumRepos))
 	}
 	var show []string
+	for _, path := range in.Paths {
+		show = append(show, j.Inside(path.Path))
+	}
 	for _, dir := range dirs {
 		real, err := filepath.EvalSymlinks(dir)
 		if err != nil {

@@ -46,6 +46,7 @@ type Inputs struct {
 	Stage     plan.Stage
 	Platforms []string
 	Timeout   time.Duration // of the step; 0 is none
+	Paths     []Path        // further ones that stages are told of
 }
 
 // foreignCheckout is where the action.yml files check a config-repository out to,
@@ -191,7 +192,7 @@ func Locate(s *action.Step, in Inputs) (*Job, error) {
 	if err := j.checkConfig(in.Config); err != nil {
 		return nil, err
 	}
-	if err := j.checkYumRepos(in.YumRepos); err != nil {
+	if err := j.checkPaths(in.paths()); err != nil {
 		return nil, err
 	}
 	j.nosa, err = j.assembler(in, filepath.Dir(self))
@@ -221,21 +222,6 @@ func (j *Job) checkConfig(input string) error {
 		}
 	}
 	return found.Err()
-}
-
-func (j *Job) checkYumRepos(input string) error {
-	if input == "" {
-		return nil
-	}
-	if info, err := os.Stat(inside(j.workspace, input)); err != nil || !info.IsDir() {
-		var found diag.List
-		found.Add(diag.Finding{
-			Message: fmt.Sprintf("input yumrepos: there is no directory %q in the workspace", input),
-			Mend:    "make it in an earlier step of this job, or leave the input empty",
-		})
-		return found.Err()
-	}
-	return nil
 }
 
 // Run runs a stage as a group of the log. What it says about places in the

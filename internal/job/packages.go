@@ -34,13 +34,17 @@ var validKey = regexp.MustCompile(`^` + regexp.QuoteMeta(cacheFormat) + `-[A-Za-
 
 // SendCache sends what the build needs of what fetch downloaded: neither packages
 // of other days nor the repositories' metadata, nor what the cache entry has that
-// the build can get itself.
+// the build can get itself. Overrides go along.
 func (j *Job) SendCache(ctx context.Context) (*handoff.Manifest, error) {
 	skip, err := j.notForBuild()
 	if err != nil {
 		return nil, err
 	}
-	return j.send(ctx, cacheKind, "", handoff.PackOptions{Paths: []string{"cache"}, Skip: skip, Base: j.entry})
+	overrides, err := j.overrides()
+	if err != nil {
+		return nil, err
+	}
+	return j.send(ctx, cacheKind, "", handoff.PackOptions{Paths: append([]string{"cache"}, overrides...), Skip: skip, Base: j.entry})
 }
 
 // NoteCache notes what actions/cache has restored, before anything is taken from

@@ -54,4 +54,10 @@ func TestAConfigSeesOnlyTheWorkspace(t *testing.T) {
 
 	require.NoError(t, err)
 	require.Equal(t, []string{workspace + "/checkout", config, workspace + "/pool"}, show)
+
+	show, err = j.visible(Inputs{Paths: []Path{{Path: "more/a.ign"}, {Path: "/etc/b.ign"}}})
+
+	require.NoError(t, err)
+	require.Equal(t, []string{"/etc/b.ign", workspace + "/checkout", config, workspace + "/more/a.ign", workspace + "/pool"}, show,
+		"what the workflow names is seen, whatever the config says")
 }
