@@ -22,6 +22,7 @@ func run(ctx context.Context, step *action.Step) error {
 	in.Stage = plan.Fetch
 	use, prefix := job.ReadCache(step)
 	job.ReadPlatforms(step, in.Handoff) // for the plan alone
+	in.Architectures = job.ReadArchitectures(step)
 	choice := readChoice(step)
 	in.Paths = choice.paths()
 	ctx, done := in.Limit(ctx)

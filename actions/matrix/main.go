@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/nestos/nosa-actions/internal/action"
@@ -52,6 +53,7 @@ func run(_ context.Context, step *action.Step) error {
 	}
 	return errors.Join(
 		output(step, "runners", runners),
+		step.Output("architectures", strconv.Itoa(len(runners))),
 		output(step, "images", map[string][]leg{"include": images}),
 		output(step, "tests", map[string][]leg{"include": suites}),
 		step.Output("platforms", strings.Join(slices.Concat(groups...), " ")),

@@ -21,6 +21,7 @@ func run(ctx context.Context, step *action.Step) error {
 	in := job.ReadInputs(step)
 	use, prefix := job.ReadCache(step)
 	platforms := job.ReadPlatforms(step, in.Handoff)
+	in.Architectures = job.ReadArchitectures(step)
 	ctx, done := in.Limit(ctx)
 	defer done()
 	j, err := job.Locate(step, in)

@@ -6,14 +6,24 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/nestos/nosa-actions/internal/action"
 	"github.com/nestos/nosa-actions/internal/format/document"
 	"github.com/nestos/nosa-actions/internal/plan"
 	"github.com/nestos/nosa-actions/internal/workdir"
 )
 
+// mostArches is how many architectures a run may say that it builds: more than there
+// are.
+const mostArches = 16
+
+// ReadArchitectures reads the number of architectures that a run builds.
+func ReadArchitectures(s *action.Step) int { return s.Int("architectures", 1, mostArches) }
+
 // Forecast foretells what stages of this job, or of all jobs of the run, need.
 func (j *Job) Forecast(platforms []string, stages ...plan.Stage) (plan.Forecast, error) {
-	p := plan.Pipeline{Platforms: platforms, Stages: stages, Handoff: j.handoff, KVM: usable(kvm), PackageBytes: j.knownBytes()}
+	p := plan.Pipeline{
+		Platforms: platforms, Stages: stages, Handoff: j.handoff, Arches: j.arches, KVM: usable(kvm), PackageBytes: j.knownBytes(),
+	}
 	files, err := declarations(j.Config)
 	if err != nil {
 		return plan.Forecast{}, err

@@ -47,6 +47,9 @@ type Inputs struct {
 	Platforms []string
 	Timeout   time.Duration // of the step; 0 is none
 	Paths     []Path        // further ones that stages are told of
+	// Architectures is the number of those that the run builds, each on a runner of
+	// its own; 0 is 1. The caller reads it, for the forecast.
+	Architectures int
 }
 
 // foreignCheckout is where the action.yml files check a config-repository out to,
@@ -103,6 +106,7 @@ type Job struct {
 	workspace string
 	temp      string
 	handoff   bool
+	arches    int    // that the run builds; 0 is 1
 	revision  string // of the config; "" if unknown
 	received  shelf
 	entry     *handoff.Base // what actions/cache has restored
@@ -183,7 +187,7 @@ func Locate(s *action.Step, in Inputs) (*Job, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &Job{Step: s, Arch: host, workspace: workspace, temp: temp, handoff: in.Handoff}
+	j := &Job{Step: s, Arch: host, workspace: workspace, temp: temp, handoff: in.Handoff, arches: in.Architectures}
 	j.Config = inside(filepath.Join(workspace, in.Checkout), in.Config)
 	j.Workdir = filepath.Join(temp, "nosa")
 	if in.Workdir != "" {

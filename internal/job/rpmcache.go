@@ -129,7 +129,7 @@ func (j *Job) OfferPackages(c *PackageCache) (Fetched, error) {
 	if len(c.Keys.Restore) == 0 || (f.Downloaded == 0 && len(c.here) == len(wanted)) {
 		return f, nil
 	}
-	if !plan.Cacheable(f.Bytes) {
+	if !plan.Cacheable(f.Bytes, j.arches) {
 		j.Step.Log("packages of %s are too many for the cache of a repository, and are not saved there", plan.Bytes.Text(f.Bytes))
 		return f, nil
 	}

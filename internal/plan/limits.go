@@ -28,8 +28,11 @@ const (
 const cacheCopies = 2
 
 // Cacheable tells whether packages of so many bytes may be saved in the cache of a
-// repository. More would push out one another, and what else lies there.
-func Cacheable(packages int64) bool { return cacheCopies*packages <= MaxCache }
+// repository, as often as there are architectures. More would push out one another,
+// and what else lies there.
+func Cacheable(packages int64, arches int) bool {
+	return cacheCopies*packages*int64(max(1, arches)) <= MaxCache
+}
 
 // Verdict says how a forecast stands to a limit.
 type Verdict string

@@ -122,9 +122,23 @@ func TestJobsOfTheirOwnNeedLessDiskAndMoreArtifacts(t *testing.T) {
 }
 
 func TestPackagesAreCachedWhileTwoCopiesFit(t *testing.T) {
-	require.True(t, Cacheable(5e9-1))
-	require.True(t, Cacheable(5e9))
-	require.False(t, Cacheable(5e9+1))
+	for arches, most := range map[int]int64{0: 5e9, 1: 5e9, 2: 2.5e9} {
+		require.True(t, Cacheable(most-1, arches))
+		require.True(t, Cacheable(most, arches))
+		require.False(t, Cacheable(most+1, arches))
+	}
+}
+
+func TestArchitecturesShareCachesArtifactsAndARelease(t *testing.T) {
+	p := Pipeline{PackageBytes: 1e9, Platforms: []string{"qemu", "metal"}, Handoff: true}
+	one := Foretell(p)
+	p.Arches = 2
+	two := Foretell(p)
+	require.Equal(t, one.Cache.times(2), two.Cache)
+	require.Equal(t, one.Artifact.times(2), two.Artifact)
+	require.Equal(t, one.Jobs.times(2), two.Jobs)
+	require.Equal(t, Exactly(9), Range{two.Assets.Low - one.Assets.Low, two.Assets.High - one.Assets.High}, "images and records of the second")
+	require.Equal(t, one.Disk, two.Disk, "each has a machine of its own")
 }
 
 func TestATableSaysWhatIsNotKnown(t *testing.T) {
