@@ -149,13 +149,16 @@ func (b *Base) match(m *Manifest) error {
 	return nil
 }
 
+// chunksLent is how many chunks are written and checked at a time.
+const chunksLent = 3
+
 // source reads chunks of a base.
 type source struct {
 	base *Base
 	root *os.Root
 	file *os.File // the one that was read last
 	path Name
-	buf  []byte
+	free chan []byte // room for chunks
 }
 
 func (b *Base) open() (*source, error) {
@@ -163,7 +166,11 @@ func (b *Base) open() (*source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", b.Name, err)
 	}
-	return &source{base: b, root: root}, nil
+	s := &source{base: b, root: root, free: make(chan []byte, chunksLent)}
+	for range chunksLent {
+		s.free <- make([]byte, maxChunk)
+	}
+	return s, nil
 }
 
 func (s *source) Close() {
@@ -173,25 +180,31 @@ func (s *source) Close() {
 	s.root.Close()
 }
 
-// read gives the chunk at a place, checked. It is good until the next read.
-func (s *source) read(p piece) ([]byte, error) {
+// read lends the chunk at a place, checked.
+func (s *source) read(p piece) (loan, error) {
 	if err := s.reach(p); err != nil {
-		return nil, err
+		return loan{}, err
 	}
-	if s.buf == nil {
-		s.buf = make([]byte, maxChunk)
+	room := <-s.free
+	chunk := loan{room[:p.Length], func() { s.free <- room }}
+	err := s.fill(chunk.content, p)
+	if err != nil {
+		chunk.giveBack()
 	}
-	chunk := s.buf[:p.Length]
+	return chunk, err
+}
+
+func (s *source) fill(chunk []byte, p piece) error {
 	if n, err := s.file.ReadAt(chunk, p.from.Offset); n < len(chunk) {
 		if err != nil && !ended(err) {
-			return nil, fmt.Errorf("%s: %w", s.base.Name, err)
+			return fmt.Errorf("%s: %w", s.base.Name, err)
 		}
-		return nil, s.differs(p, "is too short")
+		return s.differs(p, "is too short")
 	}
 	if digest(chunk) != p.sha256 {
-		return nil, s.differs(p, "has other content")
+		return s.differs(p, "has other content")
 	}
-	return chunk, nil
+	return nil
 }
 
 // reach opens the file that a chunk is in.

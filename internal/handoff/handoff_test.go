@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -131,6 +132,8 @@ func TestPacksMergeInAnyOrder(t *testing.T) {
 		for _, p := range names {
 			require.NoError(t, os.MkdirAll(filepath.Join(root, "builds/1"), 0o755))
 			require.NoError(t, os.WriteFile(filepath.Join(root, p), []byte(p), 0o644))
+			at := time.Unix(1_700_000_000+int64(len(p)), 0) // what is in both is the same file
+			require.NoError(t, os.Chtimes(filepath.Join(root, p), at, at))
 		}
 	}
 	one, two := pack(t, a), pack(t, b)

@@ -17,25 +17,27 @@ type ReaderOptions struct {
 	Workers  int // frames that are decompressed at a time; 0: one on each core
 }
 
+const (
+	// underway is how many frames there are beside those being decompressed: one is
+	// at hand, and one with borrowers. More would only fall out of the caches.
+	underway = 2
+	// inputBuffer is for the heads of frames and blocks; blocks pass it by.
+	inputBuffer = 4 << 10
+)
+
 // Reader decompresses a row of frames. It must be closed.
 type Reader struct {
 	dec   *zstd.Decoder
 	max   int
 	in    *bufio.Reader
-	queue chan chan result
+	free  chan *frame // those that nobody uses; there are no others to be had
+	queue chan *frame // in order
 	quit  chan struct{}
+	close sync.Once
 	ended sync.WaitGroup
-	free  chan []byte // buffers of content to use again
-	spent chan []byte // buffers of frames to use again
-	frame []byte      // content at hand
-	rest  []byte      // what of it was not yet read
+	frame *frame // the one at hand
+	rest  []byte // what of its part at hand was not yet read
 	err   error
-}
-
-// result is a decompressed frame, or why there is none.
-type result struct {
-	content []byte
-	err     error
 }
 
 // NewReader decompresses r.
@@ -48,14 +50,17 @@ func NewReader(r io.Reader, o ReaderOptions) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("set up zstd: %w", err)
 	}
+	frames := o.Workers + underway
 	z := &Reader{
 		dec:   dec,
 		max:   o.MaxFrame,
-		in:    bufio.NewReaderSize(r, 256<<10),
-		queue: make(chan chan result, o.Workers),
+		in:    bufio.NewReaderSize(r, inputBuffer),
+		free:  make(chan *frame, frames),
+		queue: make(chan *frame, frames),
 		quit:  make(chan struct{}),
-		free:  make(chan []byte, o.Workers+2),
-		spent: make(chan []byte, o.Workers+2),
+	}
+	for range frames {
+		z.free <- &frame{home: z.free, ready: make(chan struct{}, 1)}
 	}
 	z.ended.Add(1)
 	go z.split()
@@ -67,130 +72,91 @@ func (z *Reader) split() {
 	defer z.ended.Done()
 	defer close(z.queue)
 	for {
-		packed, err := z.next()
-		frame := make(chan result, 1)
+		var f *frame
 		select {
 		case <-z.quit:
 			return
-		case z.queue <- frame:
+		case f = <-z.free:
 		}
-		if err != nil {
-			frame <- result{err: err}
+		f.err = z.next(f)
+		f.users.Store(1)
+		z.queue <- f // has room for all
+		if f.err != nil {
+			f.ready <- struct{}{}
 			return
 		}
 		z.ended.Add(1)
 		go func() {
 			defer z.ended.Done()
-			content, err := z.dec.DecodeAll(packed, reuse(z.free, 0))
-			keep(z.spent, packed)
-			if err != nil {
-				err = fmt.Errorf("zstd: %w", err)
-			}
-			frame <- result{content, err}
+			f.open(z.dec, z.max)
+			f.ready <- struct{}{}
 		}()
 	}
 }
 
-// next reads one whole frame, passing over those without content. The error is
-// io.EOF only between frames.
-func (z *Reader) next() ([]byte, error) {
-	for {
-		peek, err := z.in.Peek(zstd.HeaderMaxSize)
-		if len(peek) == 0 {
-			return nil, err
-		}
-		var h zstd.Header
-		if decodeErr := h.Decode(peek); decodeErr != nil {
-			return nil, fmt.Errorf("zstd: %w", decodeErr)
-		}
-		if h.Skippable {
-			if _, err := z.in.Discard(h.HeaderSize + int(h.SkippableSize)); err != nil {
-				return nil, noEOF(err)
-			}
-			continue
-		}
-		if h.FrameContentSize > uint64(z.max) && h.HasFCS || h.WindowSize > uint64(z.max) && !h.SingleSegment {
-			return nil, fmt.Errorf("zstd: a frame of more than %d bytes", z.max)
-		}
-		return z.blocks(h)
-	}
-}
-
-// blocks reads a frame to its end, of which only the blocks' heads tell.
-func (z *Reader) blocks(h zstd.Header) ([]byte, error) {
-	packed, err := z.take(reuse(z.spent, 0), h.HeaderSize)
-	for last := false; err == nil && !last; {
-		at := len(packed)
-		if packed, err = z.take(packed, 3); err != nil {
-			break
-		}
-		head := int(packed[at]) | int(packed[at+1])<<8 | int(packed[at+2])<<16
-		last = head&1 != 0
-		size := head >> 3
-		switch kind := head >> 1 & 3; {
-		case kind == blockRLE:
-			size = 1
-		case kind != blockRaw && kind != blockPacked || size > maxBlock:
-			return nil, errors.New("zstd: a block of no known kind or size")
-		}
-		// Blocks of nothing could go on for ever.
-		if len(packed)+size > z.max+z.max/16+4096 {
-			return nil, fmt.Errorf("zstd: a frame of more than %d bytes", z.max)
-		}
-		packed, err = z.take(packed, size)
-	}
-	if err == nil && h.HasCheckSum {
-		packed, err = z.take(packed, checksumSize)
-	}
-	return packed, noEOF(err)
-}
-
-// take appends n bytes of the input.
-func (z *Reader) take(buf []byte, n int) ([]byte, error) {
-	at := len(buf)
-	if cap(buf) < at+n {
-		grown := make([]byte, at, max(at+n, min(2*cap(buf), z.max+z.max/16+8192)))
-		copy(grown, buf)
-		buf = grown
-	}
-	buf = buf[:at+n]
-	_, err := io.ReadFull(z.in, buf[at:])
-	return buf, err
-}
-
 // Read gives content. A frame is checked before any of it is given.
 func (z *Reader) Read(p []byte) (int, error) {
-	for len(z.rest) == 0 {
-		if z.err != nil {
-			return 0, z.err
-		}
-		if z.frame != nil {
-			keep(z.free, z.frame)
-			z.frame = nil
-		}
-		frame, ok := <-z.queue
-		if !ok {
-			z.err = io.ErrUnexpectedEOF
-			continue
-		}
-		r := <-frame
-		z.frame, z.rest, z.err = r.content, r.content, r.err
-		if z.err != nil {
-			z.rest = nil
-		}
+	if err := z.more(); err != nil {
+		return 0, err
 	}
 	n := copy(p, z.rest)
 	z.rest = z.rest[n:]
 	return n, nil
 }
 
-// Close ends the work; what was not read is lost.
-func (z *Reader) Close() error {
-	close(z.quit)
-	for range z.queue { // until the splitter ends
+// Lend gives the next content, at least one byte of it and at most n, without a
+// copy. It stays as it is until giveBack is called, once and from any goroutine.
+// One who keeps all that was lent while waiting for more waits for ever.
+func (z *Reader) Lend(n int64) (content []byte, giveBack func(), err error) {
+	if err := z.more(); err != nil {
+		return nil, nil, err
 	}
-	z.ended.Wait()
-	z.dec.Close()
+	k := int(min(n, int64(len(z.rest))))
+	content, z.rest = z.rest[:k:k], z.rest[k:]
+	z.frame.users.Add(1)
+	return content, z.frame.release, nil
+}
+
+// more sees to it that there is something to give.
+func (z *Reader) more() error {
+	for len(z.rest) == 0 {
+		switch {
+		case z.err != nil:
+			return z.err
+		case z.frame != nil && len(z.frame.parts) > 0:
+			z.rest, z.frame.parts = z.frame.parts[0], z.frame.parts[1:]
+		default:
+			z.turn()
+		}
+	}
+	return nil
+}
+
+// turn takes the next frame.
+func (z *Reader) turn() {
+	if z.frame != nil {
+		z.frame.release()
+		z.frame = nil
+	}
+	f, ok := <-z.queue
+	if !ok {
+		z.err = io.ErrUnexpectedEOF
+		return
+	}
+	<-f.ready
+	if z.err = f.err; z.err == nil {
+		z.frame = f
+	}
+}
+
+// Close ends the work; what was not read is lost. What was lent stays as it is.
+func (z *Reader) Close() error {
+	z.close.Do(func() {
+		close(z.quit)
+		z.ended.Wait()
+		z.dec.Close()
+		z.rest, z.frame, z.err = nil, nil, errors.New("zstd: read after close")
+	})
 	return nil
 }
 

@@ -19,6 +19,7 @@ const (
 	blockRaw     = 0
 	blockRLE     = 1
 	blockPacked  = 2
+	blockHead    = 3
 	checksumSize = 4
 )
 

@@ -168,13 +168,63 @@ type failing struct{ err error }
 
 func (f failing) Write([]byte) (int, error) { return 0, f.err }
 
-func TestAReaderCanBeLeftEarly(t *testing.T) {
+func TestAReaderCanBeLeftEarlyAndClosedTwice(t *testing.T) {
 	data := write(t, noise(t, 100*frameSize), zstdframe.Options{Store: true})
 	z, err := zstdframe.NewReader(bytes.NewReader(data), zstdframe.ReaderOptions{MaxFrame: frameSize})
 	require.NoError(t, err)
 	_, err = z.Read(make([]byte, 10))
 	require.NoError(t, err)
 	require.NoError(t, z.Close())
+	require.NoError(t, z.Close())
+	_, err = z.Read(make([]byte, 10))
+	require.ErrorContains(t, err, "read after close")
+}
+
+// What was lent stays as it is while the next frames come in, and when it is given
+// back late, from other goroutines.
+func TestWhatIsLentStays(t *testing.T) {
+	content := bytes.Repeat(contents(t)["mixed"], 4)
+	z, err := zstdframe.NewReader(bytes.NewReader(write(t, content, zstdframe.Options{Store: true})),
+		zstdframe.ReaderOptions{MaxFrame: frameSize, Workers: 2})
+	require.NoError(t, err)
+	defer z.Close()
+	var got bytes.Buffer
+	loans := make(chan func(), 1000)
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		for write := range loans {
+			write()
+		}
+	}()
+	for {
+		lent, giveBack, err := z.Lend(10_000)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		require.NoError(t, err)
+		require.NotEmpty(t, lent)
+		require.LessOrEqual(t, len(lent), 10_000)
+		loans <- func() { got.Write(lent); giveBack() }
+	}
+	close(loans)
+	<-written
+	require.True(t, bytes.Equal(content, got.Bytes()))
+}
+
+// A stored frame is not decompressed; its checksum and size are held to all the same.
+func TestStoredFramesAreChecked(t *testing.T) {
+	good := write(t, noise(t, 3*frameSize), zstdframe.Options{Store: true, FrameSize: 60_000})
+	_, err := read(t, bytes.NewReader(good))
+	require.NoError(t, err)
+	for at, says := range map[int]string{
+		5: "size", 1000: "CRC", len(good) - 1: "CRC",
+	} {
+		bad := bytes.Clone(good)
+		bad[at] ^= 1
+		_, err := read(t, bytes.NewReader(bad))
+		require.ErrorContains(t, err, says, "byte %d", at)
+	}
 }
 
 // FuzzReader holds our reader against the library's own: what it accepts is the
