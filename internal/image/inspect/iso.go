@@ -41,6 +41,7 @@ func (i *inspector) iso() {
 	i.torito()
 	i.isoMenus(f)
 	i.isoPieces(f)
+	i.isoSystem(f)
 }
 
 func (i *inspector) openISO() (files, bool) {
@@ -148,7 +149,8 @@ func (i *inspector) isoPieces(f files) {
 	if b := head("/images/pxeboot/rootfs.img", 128); len(b) > 0 && (len(b) < 128 || string(b[124:]) != "hsqs") {
 		i.bad("iso:/images/pxeboot/rootfs.img", "has no squashfs at byte 124, where the live system mounts it")
 	}
-	if b := head("/images/ignition.img", 1<<20); bytes.Count(b, []byte{0}) != len(b) {
+	b := head("/images/ignition.img", 1<<20)
+	if i.img.FirstBoot = bytes.Count(b, []byte{0}) == len(b); !i.img.FirstBoot {
 		i.bad("iso:/images/ignition.img", "has an Ignition config in it already")
 	}
 	for _, name := range []string{"igninfo.json", "kargs.json", "features.json"} {
@@ -177,16 +179,21 @@ func (i *inspector) isoKargs(f files) {
 	if json.Unmarshal(text, &areas) != nil {
 		return
 	}
+	var grub []byte
 	for _, area := range areas.Files {
 		menu, err := f.text("/" + area.Path)
 		if err != nil {
 			i.bad("iso:/nestos/kargs.json", "names %s: %s", area.Path, plainError(err))
 			continue
 		}
+		if path.Base(area.Path) == "grub.cfg" {
+			grub = menu
+		}
 		if area.Offset < 0 || area.Offset > len(menu) || !bytes.HasPrefix(menu[area.Offset:], []byte(strings.TrimSpace(areas.Default))) {
 			i.bad("iso:/nestos/kargs.json", "says that the kernel arguments stand at byte %d of %s, where they do not", area.Offset, area.Path)
 		}
 	}
+	i.isoEntry(grub, areas.Default)
 }
 
 // isoEFI looks into the file system that UEFI boots from.

@@ -94,9 +94,9 @@ func without(list, other []string) []string {
 const maxDatabase = 1 << 30
 
 // query lists the packages of a database by rpm, out of a copy. The list is nil
-// where there is no rpm.
+// where rpm cannot run here.
 func (i *inspector) query(tree files, dir string) ([]string, error) {
-	if err := tool.Need("rpm"); err != nil {
+	if err := tool.Need("rpm", "bwrap"); err != nil {
 		i.odd("deployment:"+dir, "the package database was not read: %v", err)
 		return nil, nil
 	}
@@ -124,9 +124,13 @@ func (i *inspector) query(tree files, dir string) ([]string, error) {
 	if err != nil {
 		return nil, errors.New(plainError(err))
 	}
-	out, err := i.run.Run(i.ctx, tool.Cmd{Name: "rpm", Args: []string{
-		"--dbpath=" + copied, "--define=_db_backend sqlite", "-qa", "--qf", `%{NAME}-%|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE}.%{ARCH}\n`,
-	}})
+	out, err := i.run.Run(i.ctx, tool.Cmd{Name: "bwrap", Args: append(cage(copied), "rpm",
+		"--dbpath="+cagedDatabase, "--define=_db_backend sqlite", "-qa", "--qf", `%{NAME}-%|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE}.%{ARCH}\n`,
+	)})
+	if failed, is := errors.AsType[*tool.Error](err); is && strings.HasPrefix(failed.Stderr, "bwrap: ") {
+		i.odd("deployment:"+dir, "the package database was not read: no sandbox can be made for rpm: %s", failed.Stderr)
+		return nil, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("rpm cannot read it: %w", err)
 	}
@@ -140,6 +144,23 @@ func (i *inspector) query(tree files, dir string) ([]string, error) {
 		return nil, errors.New("has no packages")
 	}
 	return list, nil
+}
+
+// cagedDatabase is where rpm finds the copy.
+const cagedDatabase = "/run/rpmdb"
+
+// cage are bubblewrap's arguments for a program that reads what a stranger may have
+// made: nobody in namespaces of its own, without a network, of the machine's files
+// nothing but programs and their configuration, and nothing to write to but the copy,
+// where SQLite keeps its journal.
+func cage(database string) []string {
+	args := []string{"--unshare-all", "--unshare-user", "--uid", "65534", "--gid", "65534", "--die-with-parent", "--new-session", "--clearenv",
+		"--setenv", "PATH", "/usr/bin:/bin:/usr/sbin:/sbin", "--setenv", "HOME", "/", "--setenv", "LC_ALL", "C.UTF-8",
+		"--ro-bind", "/usr", "/usr", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/run"}
+	for _, dir := range []string{"/bin", "/sbin", "/lib", "/lib64", "/etc/rpm", "/etc/ld.so.cache", "/etc/alternatives"} {
+		args = append(args, "--ro-bind-try", dir, dir)
+	}
+	return append(args, "--bind", database, cagedDatabase, "--chdir", "/")
 }
 
 // commit reads the commit object of the deployment; nil where it cannot be read.

@@ -113,11 +113,23 @@ func (i *inspector) etc(tree files) {
 	}
 }
 
+// installer are the files in /etc that a live system has more than its tree.
+var installer = []string{"/systemd/system/nestos-install.service", "/systemd/system/multi-user.target.wants/nestos-install.service"}
+
+// ofInstaller tells whether a path is one of them or a directory on the way.
+func ofInstaller(at string) bool {
+	return slices.ContainsFunc(installer, func(file string) bool { return file == at || strings.HasPrefix(file, at+"/") })
+}
+
 // told are the files of /etc that other checks speak of.
 var told = []string{"/machine-id", "/fstab", "/shadow"}
 
 func (i *inspector) compare(tree files, dir string, differ *[]string) {
-	if strings.Count(dir, "/") > maxDepth || !i.mayWalk() {
+	if strings.Count(dir, "/") > maxDepth {
+		i.tooDeep("/etc" + dir)
+		return
+	}
+	if !i.mayWalk() {
 		return
 	}
 	from, err := tree.entries("/usr/etc" + dir)
@@ -134,7 +146,7 @@ func (i *inspector) compare(tree files, dir string, differ *[]string) {
 	for _, have := range to {
 		at := dir + "/" + have.Name
 		k, found := slices.BinarySearchFunc(from, have.Name, func(i info, name string) int { return strings.Compare(i.Name, name) })
-		if slices.Contains(told, at) || strings.HasPrefix(have.Name, "ssh_host_") {
+		if slices.Contains(told, at) || strings.HasPrefix(have.Name, "ssh_host_") || i.disk.format == ISO && !found && ofInstaller(at) {
 			continue
 		}
 		if !found {

@@ -66,6 +66,11 @@ func (i *inspector) sysroot(root files) *files {
 	i.topLevel(root)
 	i.aleph(root)
 	i.repoConfig(root)
+	return i.onlyDeployment(root)
+}
+
+// onlyDeployment finds the deployment, of which an image has one.
+func (i *inspector) onlyDeployment(root files) *files {
 	const base = "/ostree/deploy"
 	var found []string
 	for _, os := range root.names(base, "*") {
