@@ -68,7 +68,7 @@ func loginPrompt(console string) bool {
 
 // asDisk starts the ISO as the disk that it is too, with a config in it.
 func asDisk(ctx context.Context, r *liveRun) error {
-	config, err := r.signals(r.liveChecks(""), liveWord).Config("config of " + r.scenario.Name)
+	config, err := r.signals(r.liveChecks(""), liveWord, true).Config("config of " + r.scenario.Name)
 	if err != nil {
 		return err
 	}
@@ -78,10 +78,15 @@ func asDisk(ctx context.Context, r *liveRun) error {
 	return r.boot(ctx, o, donePort, liveWord, false)
 }
 
-// signals is a config that runs checks when the start is over and says on the
-// port how they went, and says so too when the system gives up.
-func (r *liveRun) signals(checks, word string) machine.Fragment {
+// signals is a config that runs checks and says on the port how they went, and says
+// so too when the system gives up. They run before the live system installs, or, of
+// a system that is to stay, when its start is over.
+func (r *liveRun) signals(checks, word string, over bool) machine.Fragment {
 	port := "/dev/virtio-ports/" + donePort
+	kind := "Type=oneshot\nRemainAfterExit=yes\n"
+	if over { // not oneshot: the start is over when no job is left
+		kind, checks = "Type=exec\n", overCheck+checks
+	}
 	return machine.Fragment{
 		Files: []machine.File{{Path: "/etc/nosa-check", Mode: 0o755, Content: []byte(`#!/bin/bash
 exec > ` + port + ` 2>&1
@@ -93,7 +98,7 @@ echo ` + word + `
 			Name: "nosa-check.service", Enabled: true,
 			Content: "[Unit]\nDescription=Tell how the start went\nBefore=nestos-install.service nestos-installer.service coreos-installer.service\n" +
 				"Requires=dev-virtio\\x2dports-" + donePort + ".device\nAfter=dev-virtio\\x2dports-" + donePort + ".device\n\n" +
-				"[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/bash /etc/nosa-check\n\n[Install]\nWantedBy=multi-user.target\n",
+				"[Service]\n" + kind + "ExecStart=/bin/bash /etc/nosa-check\n\n[Install]\nWantedBy=multi-user.target\n",
 		}, {
 			Name: "nosa-emergency.service", Enabled: true,
 			Content: "[Unit]\nDescription=Tell that the start failed\nDefaultDependencies=no\n\n[Service]\nType=oneshot\n" +
@@ -101,6 +106,11 @@ echo ` + word + `
 		}},
 	}
 }
+
+// overCheck waits for the end of the start, which must have left no failed unit.
+const overCheck = `state=$(systemctl is-system-running --wait)
+[ "$state" = running ] || fail "the system is $state: $(systemctl --failed --no-legend --plain | tr '\n' ' ')"
+`
 
 // commitCheck compares the running commit with the build's.
 func (r *liveRun) commitCheck() string {
@@ -120,7 +130,7 @@ func (r *liveRun) liveChecks(more string) string {
 
 // diskChecks are what an installed system is held to.
 const diskChecks = `[ ! -e /run/ostree-live ] || fail "this is a live system, not an installed one"
-[ ! -e /boot/ignition ] || fail "/boot/ignition is left from the installation"
+[ ! -e /boot/ignition ] && [ ! -e /boot/ignition.firstboot ] || fail "/boot/ignition* is left from the installation"
 [ "$(cat /etc/nosa-installed)" = yes ] || fail "the config of the installer has no effect"
 `
 
@@ -139,7 +149,7 @@ func (i install) run(ctx context.Context, r *liveRun) error {
 	if err := machine.CreateDisk(ctx, r.Runner, disk, targetGiB); err != nil {
 		return err
 	}
-	installed := r.signals(diskChecks+r.commitCheck(), diskWord)
+	installed := r.signals(diskChecks+r.commitCheck(), diskWord, true)
 	installed.Files = append(installed.Files, machine.File{Path: "/etc/nosa-installed", Mode: 0o644, Content: []byte("yes\n")})
 	target, err := installed.Config("config of the installed system")
 	if err != nil {
@@ -153,6 +163,7 @@ func (i install) run(ctx context.Context, r *liveRun) error {
 	}
 	o = r.options("-disk")
 	o.Image, o.Primary = disk, machine.Disk{Sector4K: i.sector4K, Multipath: i.multipath}
+	o.KernelArgs = r.consoles() // what a disk for metal has no argument for
 	if err := r.boot(ctx, o, donePort, diskWord, false); err != nil {
 		return fmt.Errorf("the installed system: %w", err)
 	}
@@ -165,7 +176,7 @@ func (i install) live(ctx context.Context, r *liveRun, o machine.Options, target
 	if strings.Contains(i.kargs, "fromram") {
 		checks = r.liveChecks("! findmnt -rno TARGET | grep -q '^/run/media/iso$' || fail \"the ISO is mounted although the system runs from memory\"\n")
 	}
-	live := r.signals(checks, liveWord)
+	live := r.signals(checks, liveWord, false)
 	live.Files = append(live.Files, machine.File{Path: targetFile, Mode: 0o600, Content: target.JSON})
 	config, err := live.Config("config of the live system")
 	if err != nil {

@@ -44,7 +44,7 @@ func (r *liveRun) netboot(ctx context.Context, online bool, kargs string, live, 
 	}
 	n := network{server: s}
 	n.boot, err = r.bootFile(ctx, dir, netKargs{
-		url: s.URL, online: online, more: kargs + " " + r.MoreKargs, appendRootfs: r.AppendRootfs || !online,
+		url: s.URL, online: online, more: r.consoles() + " " + kargs + " " + r.MoreKargs, appendRootfs: r.AppendRootfs || !online,
 	})
 	if err != nil {
 		s.Close()
@@ -63,7 +63,6 @@ type netKargs struct {
 func (k netKargs) String() string {
 	args := []string{
 		"ignition.firstboot", "ignition.platform.id=metal", "ignition.config.url=" + k.url + "/live.ign",
-		"console=tty0", "console=ttyS0,115200n8",
 	}
 	if k.online {
 		args = append(args, "nestos.inst.ignition_url="+k.url+"/target.ign")

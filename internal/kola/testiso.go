@@ -122,15 +122,24 @@ func (l Live) one(ctx context.Context, s Scenario) error {
 type liveRun struct {
 	Live
 	scenario Scenario
-	dir      string // for logs
-	scratch  string // for what goes afterwards
-	consoles []string
+	dir      string   // for logs
+	scratch  string   // for what goes afterwards
+	said     []string // consoles' files
+}
+
+// consoles are the kernel arguments by which a system speaks on the serial port.
+func (r *liveRun) consoles() string {
+	serial := "ttyS0"
+	if r.Arch == arch.AArch64 {
+		serial = "ttyAMA0"
+	}
+	return "console=tty0 console=" + serial + ",115200n8"
 }
 
 // options are what all guests of a scenario have.
 func (r *liveRun) options(stage string) machine.Options {
 	console := filepath.Join(r.dir, "console"+stage+".txt")
-	r.consoles = append(r.consoles, console)
+	r.said = append(r.said, console)
 	return machine.Options{
 		Arch: r.Arch, Name: r.scenario.Name, Firmware: r.scenario.Firmware, MemoryMiB: max(r.MemoryMiB, 3072),
 		ConsoleFile: console, Scratch: r.scratch, Bare: true, Offline: true,
@@ -200,7 +209,7 @@ func waitForWord(ctx context.Context, path, word string) error {
 // examine looks for badness on the consoles.
 func (r *liveRun) examine() error {
 	var faults []error
-	for _, path := range r.consoles {
+	for _, path := range r.said {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			return err

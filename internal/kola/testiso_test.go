@@ -50,7 +50,7 @@ func TestLoginPrompt(t *testing.T) {
 func TestChecksOfALiveGuestAreAScript(t *testing.T) {
 	testkit.NeedTool(t, "bash")
 	r := &liveRun{Live: Live{Commit: strings.Repeat("a", 64)}}
-	for _, f := range []machine.Fragment{r.signals(r.liveChecks("true\n"), liveWord), r.signals(diskChecks+r.commitCheck(), diskWord)} {
+	for _, f := range []machine.Fragment{r.signals(r.liveChecks("true\n"), liveWord, false), r.signals(diskChecks+r.commitCheck(), diskWord, true)} {
 		_, err := tool.Host{}.Run(t.Context(), tool.Cmd{Name: "bash", Args: []string{"-n"}, Stdin: strings.NewReader(string(f.Files[0].Content))})
 		require.NoError(t, err)
 		config, err := f.Config("x")

@@ -5,9 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net"
-	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -37,17 +34,7 @@ const (
 type guest struct {
 	firmware  firmware
 	media     []string // qemu's arguments
-	tftp      string   // boots from the network with boot.ipxe of this directory
 	memoryMiB int
-	once      bool // ends when it reboots
-}
-
-// cdrom are qemu's arguments for an ISO to boot from.
-func cdrom(path string) []string {
-	return []string{
-		"-device", "virtio-scsi-pci", "-drive", "if=none,id=cd,format=raw,media=cdrom,readonly=on,file=" + path,
-		"-device", "scsi-cd,drive=cd,bootindex=1",
-	}
 }
 
 // disk returns qemu's arguments for a raw disk, which is written to.
@@ -75,22 +62,18 @@ echo "commit $(ostree admin status | sed -n 's/^\* [^ ]* \([0-9a-f]*\)\..*/\1/p'
 echo "cmdline $(cat /proc/cmdline)"
 echo "config $(cat /etc/nosa-config)"
 echo "root-type $(findmnt -no FSTYPE /sysroot)"
-if [ -e /run/ostree-live ]; then
-    echo "live yes"
-else
-    disk=/dev/$(lsblk -no PKNAME "$(findmnt -no SOURCE --nofsroot /sysroot)")
-    echo "root-size $(findmnt -bno SIZE /sysroot)"
-    echo "disk-guid $(sfdisk --disk-id "$disk")"
-    echo "root-uuid $(findmnt -no UUID /sysroot)"
-    echo "boot-uuid $(findmnt -no UUID /boot)"
-    echo "root-stamp $(cat /boot/.root_uuid)"
-    echo "sector $(blockdev --getss "$disk")"
-    echo "table $(sgdisk -v "$disk" | grep -o '^No problems found.')"
-    echo "boot-disk $(readlink -f /dev/disk/by-id/nestos-boot-disk) $disk"
-    ls -d /boot/ignition.firstboot /boot/ignition 2>/dev/null | sed 's/^/stamp /'
-fi
+disk=/dev/$(lsblk -no PKNAME "$(findmnt -no SOURCE --nofsroot /sysroot)")
+echo "root-size $(findmnt -bno SIZE /sysroot)"
+echo "disk-guid $(sfdisk --disk-id "$disk")"
+echo "root-uuid $(findmnt -no UUID /sysroot)"
+echo "boot-uuid $(findmnt -no UUID /boot)"
+echo "root-stamp $(cat /boot/.root_uuid)"
+echo "sector $(blockdev --getss "$disk")"
+echo "table $(sgdisk -v "$disk" | grep -o '^No problems found.')"
+echo "boot-disk $(readlink -f /dev/disk/by-id/nestos-boot-disk) $disk"
+ls -d /boot/ignition.firstboot /boot/ignition 2>/dev/null | sed 's/^/stamp /'
 echo end
-if [ "$1" = reboot ] && [ ! -e /var/nosa-booted ]; then
+if [ ! -e /var/nosa-booted ]; then
     touch /var/nosa-booted
     systemctl reboot
 else
@@ -99,7 +82,7 @@ fi
 `
 
 // ignition is a config that leaves a text in the guest and runs the script.
-func ignition(t *testing.T, text, end string) []byte {
+func ignition(t *testing.T, text string) []byte {
 	t.Helper()
 	file := func(path, content string) map[string]any {
 		return map[string]any{"path": path, "contents": map[string]any{"source": "data:," + url.PathEscape(content)}}
@@ -109,33 +92,18 @@ func ignition(t *testing.T, text, end string) []byte {
 		"storage":  map[string]any{"files": []any{file("/etc/nosa-config", text), file("/etc/nosa-facts", script)}},
 		"systemd": map[string]any{"units": []any{map[string]any{
 			// Not oneshot: the boot is complete only when no job is left.
-			"name": "nosa-facts.service", "enabled": true, "contents": "[Service]\nType=simple\nExecStart=/bin/sh /etc/nosa-facts " + end +
-				"\n[Install]\nWantedBy=multi-user.target\n",
+			"name": "nosa-facts.service", "enabled": true, "contents": "[Service]\nType=simple\nExecStart=/bin/sh /etc/nosa-facts\n[Install]\nWantedBy=multi-user.target\n",
 		}}},
 	})
 	require.NoError(t, err)
 	return config
 }
 
-// serve lets guests read a directory, at the address that is returned.
-func serve(t *testing.T, dir string) string {
-	t.Helper()
-	server := httptest.NewServer(http.FileServer(http.Dir(dir)))
-	t.Cleanup(server.Close)
-	_, port, err := net.SplitHostPort(server.Listener.Addr().String())
-	require.NoError(t, err)
-	return "http://10.0.2.2:" + port // qemu's name for the loopback interface
-}
-
-func (g guest) args(t *testing.T, console, facts string) []string {
+func (g guest) args(t testing.TB, console, facts string) []string {
 	t.Helper()
 	memory := g.memoryMiB
 	if memory == 0 {
 		memory = 2048
-	}
-	network := "user,id=net"
-	if g.tftp != "" {
-		network += ",tftp=" + g.tftp + ",bootfile=boot.ipxe"
 	}
 	found, err := machine.Accelerator(t.Context(), tool.Host{}, nil, arch.X86_64)
 	require.NoError(t, err)
@@ -147,10 +115,7 @@ func (g guest) args(t *testing.T, console, facts string) []string {
 		"-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35", "-accel", accel, "-cpu", cpu, "-smp", "2", "-m", strconv.Itoa(memory),
 		"-object", "rng-random,id=rng,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng",
 		"-serial", "file:" + console, "-serial", "file:" + facts,
-		"-netdev", network, "-device", "virtio-net-pci,netdev=net,bootindex=3",
-	}
-	if g.once {
-		args = append(args, "-no-reboot")
+		"-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net",
 	}
 	if g.firmware == uefi {
 		vars := filepath.Join(t.TempDir(), "vars.fd")
@@ -187,7 +152,7 @@ func run(t *testing.T, g guest) []facts {
 		}
 		boot[key] = append(boot[key], strings.TrimSpace(value))
 	}
-	if t.Failed() || len(boots) == 0 && !g.once {
+	if t.Failed() || len(boots) == 0 {
 		t.Logf("end of the console:\n%s", said[max(0, len(said)-8000):])
 	}
 	return boots
@@ -196,7 +161,7 @@ func run(t *testing.T, g guest) []facts {
 // hopeless are the words after which a boot comes to no good end.
 var hopeless = [][]byte{
 	[]byte("Kernel panic - not syncing"), []byte("emergency mode"), []byte("Press Enter for"), []byte("grub rescue>"),
-	[]byte("nestos-install.service: Failed with"), []byte("No bootable device"),
+	[]byte("No bootable device"),
 }
 
 // watch ends a guest whose boot has failed.
