@@ -182,8 +182,7 @@ func callable(t *testing.T, file string) map[string]actiontest.Input {
 	t.Helper()
 	workflow, err := document.Load(file)
 	require.NoError(t, err)
-	on, _ := workflow.Get("on")
-	call, _ := on.Get("workflow_call")
+	call, _ := called(workflow)
 	inputs, _ := call.Get("inputs")
 	declared := map[string]actiontest.Input{}
 	for _, field := range inputs.Fields {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/nestos/nosa-actions/internal/format/document"
 	"github.com/nestos/nosa-actions/internal/testkit"
+	"github.com/nestos/nosa-actions/internal/testkit/actiontest"
 )
 
 // These tests hold the workflows, ours and those to copy, to what docs/security.md
@@ -134,6 +135,56 @@ func TestWorkflowsOfOursDoNotPileUp(t *testing.T) {
 func TestTheReportOfARunIsNeverSkipped(t *testing.T) {
 	report := jobs(workflows(t, ourWorkflows)[".github/workflows/pull-request.yml"])["report"]
 	require.Equal(t, "always()", text(report, "if"))
+}
+
+// A release is what tests have booted: its job waits for them, and what boots none is
+// refused before anything is built.
+func TestNothingIsReleasedUntested(t *testing.T) {
+	all := jobs(workflows(t, ourWorkflows)[".github/workflows/release.yml"])
+	require.Equal(t, "run-test", text(all["release"], "needs"))
+	for name, job := range all {
+		require.Empty(t, text(job, "if"), "job %s", name)
+		require.Empty(t, text(job, "continue-on-error"), "job %s", name)
+	}
+	list, _ := all["matrix"].Get("steps")
+	matrix := list.Items[len(list.Items)-1]
+	require.Equal(t, "./.nosa/actions/matrix", text(matrix, "uses"))
+	require.Equal(t, "true", text(matrix, "with", "require-tests"))
+	require.Empty(t, text(matrix, "with", "label-prefix"), "a tag has no labels")
+}
+
+// What a caller says of artifacts and of the compiler holds for every step.
+func TestWorkflowsUseActionsOfTheSuiteAlike(t *testing.T) {
+	for file, workflow := range workflows(t, ourWorkflows) {
+		call, ok := called(workflow)
+		if !ok {
+			continue
+		}
+		inputs, _ := call.Get("inputs")
+		_, retention := inputs.Get("retention-days")
+		for name, job := range jobs(workflow) {
+			list, _ := job.Get("steps")
+			for _, step := range list.Items {
+				place := fmt.Sprintf("%s, job %s: %s", file, name, text(step, "uses"))
+				if strings.HasPrefix(text(step, "uses"), "actions/setup-go@") {
+					require.Equal(t, "hashFiles('.nosa/actions/binaries') == ''", text(step, "if"), "%s: a release has programs", place)
+				}
+				action, ours := strings.CutPrefix(text(step, "uses"), "./.nosa/actions/")
+				if !ours || !retention {
+					continue
+				}
+				if _, has := actiontest.Read(t, action+"/action.yml").Inputs["retention-days"]; has {
+					require.Equal(t, "${{ inputs.retention-days }}", text(step, "with", "retention-days"), place)
+				}
+			}
+		}
+	}
+}
+
+// called is how a workflow is called by others, if it is.
+func called(workflow document.Node) (document.Node, bool) {
+	on, _ := workflow.Get("on")
+	return on.Get("workflow_call")
 }
 
 // No workflow gives a stranger's code secrets or a token that writes.

@@ -36,13 +36,16 @@ func run(_ context.Context, step *action.Step) error {
 	runners := readRunners(step)
 	tests := readTests(step)
 	labels := readLabels(step)
-	prefix := step.Input("label-prefix")
+	prefix, required := step.Input("label-prefix"), step.Bool("require-tests")
 	if err := step.InputErr(); err != nil {
 		return err
 	}
 	platforms = append(platforms, asked(step, labels, prefix)...)
 	groups := job.PlatformGroups(platforms)
 	images, suites := divide(runners, groups, tests)
+	if required && len(suites) == 0 {
+		step.Wrong("platforms", "is without qemu, whose image the tests boot", "add qemu: what no test has booted is not to be released")
+	}
 	for name, legs := range map[string][]leg{"platforms": images, "tests": suites} {
 		if len(legs) > plan.MaxMatrix {
 			step.Wrong(name, fmt.Sprintf("makes %d jobs", len(legs)), fmt.Sprintf("GitHub allows %d in a matrix", plan.MaxMatrix))

@@ -24,8 +24,8 @@ import (
 // release runs the release workflow on a pushed tag, against a GitHub that keeps its
 // rules and every byte's checksum, with the build of an earlier run. The jobs before
 // the release are run too, but in place of the programs that compose and boot for
-// minutes stand some that hand on the packs that these made; the program of the
-// release is the real one. Then the workflow is run once more.
+// minutes stand some that hand on the packs that these made; the programs of the plan
+// and of the release are the real ones. Then the workflow is run once more.
 func release(t *testing.T, runner act, packs string) {
 	host, err := arch.Host()
 	require.NoError(t, err)
@@ -49,8 +49,9 @@ func release(t *testing.T, runner act, packs string) {
 
 	result := runner.run(t, run)
 
-	for _, name := range []string{"fetch", "build", "buildextend", "run-test", "release"} {
+	for name, n := range map[string]int{"matrix": 1, "fetch": 1, "build": 1, "buildextend": 1, "run-test": 2, "release": 1} {
 		require.Equal(t, "success", result.jobs[name], "job %s", name)
+		require.Equal(t, n, result.legs[name], "job %s", name)
 	}
 	fmt.Printf("%-12s %s %8s\n", "release", result.jobs["release"], result.times["release"].Round(time.Second))
 	first := checkRelease(t, server, tag, version, host)
@@ -131,7 +132,7 @@ func packedVersion(t *testing.T, host arch.Arch, packs string) string {
 func releasePrograms(t *testing.T, runner act, host arch.Arch, packs string) string {
 	t.Helper()
 	dir := t.TempDir()
-	do(t, runner.root, "go", "build", "-o", dir+"/", "./actions/release", "./cmd/nosa")
+	do(t, runner.root, "go", "build", "-o", dir+"/", "./actions/matrix", "./actions/release", "./cmd/nosa")
 	// Nobody unpacks what fetch hands on.
 	require.NoError(t, os.WriteFile(filepath.Join(packs, "nosa-cache-"+host.RPM+".tar.zst"), []byte("of no use\n"), 0o644))
 	for action, artifact := range map[string]string{
