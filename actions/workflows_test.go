@@ -131,10 +131,30 @@ func TestWorkflowsOfOursDoNotPileUp(t *testing.T) {
 	}
 }
 
-// A required check that is skipped counts as passed.
+// A required check that is skipped counts as passed: the report is skipped only where
+// nothing ran, and then by another name, so that it cannot stand in for that of a run.
 func TestTheReportOfARunIsNeverSkipped(t *testing.T) {
-	report := jobs(workflows(t, ourWorkflows)[".github/workflows/pull-request.yml"])["report"]
-	require.Equal(t, "always()", text(report, "if"))
+	workflow := workflows(t, ourWorkflows)[".github/workflows/pull-request.yml"]
+	all := jobs(workflow)
+	require.Equal(t, "always() && needs.matrix.result != 'skipped'", text(all["report"], "if"))
+	require.Equal(t, "${{ needs.matrix.result == 'skipped' && 'no report' || 'report' }}", text(all["report"], "name"))
+	for name, job := range all {
+		if name != "matrix" && name != "report" {
+			require.NotContains(t, text(job, "if"), "always()", "job %s runs where matrix is skipped", name)
+		}
+	}
+}
+
+// A label that asks for no platform starts a run that does nothing and ends no other.
+func TestLabelsOfOtherKindsRestartNothing(t *testing.T) {
+	workflow := workflows(t, ourWorkflows)[".github/workflows/pull-request.yml"]
+	matrix := jobs(workflow)["matrix"]
+	require.Equal(t, "github.event.action != 'labeled' || startsWith(github.event.label.name, 'nosa/')", text(matrix, "if"))
+	require.Contains(t, text(workflow, "concurrency", "group"),
+		"-${{ github.event.action == 'labeled' && !startsWith(github.event.label.name, 'nosa/') && github.run_id || github.ref }}-")
+	comment := jobs(workflows(t, ourWorkflows)[".github/workflows/report.yml"])["comment"]
+	require.Contains(t, text(comment, "if"), "github.event.workflow_run.conclusion != 'skipped'", "it has no report to show")
+	require.Equal(t, "nosa/", *actiontest.Read(t, "matrix/action.yml").Inputs["label-prefix"].Default)
 }
 
 // A release is what tests have booted: its job waits for them, and what boots none is

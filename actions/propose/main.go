@@ -58,13 +58,12 @@ func run(ctx context.Context, step *action.Step) error {
 	if err != nil {
 		return err
 	}
-	if len(files) == 0 {
-		step.Log("no lockfile changed; nothing to propose")
-		return errors.Join(step.Output("changed", "false"), step.Output("url", ""), step.Summary("### Lockfiles\n\nNothing changed.\n"))
-	}
 	api, err := pullrequest.New(pullrequest.Config{BaseURL: os.Getenv("GITHUB_API_URL"), Token: in.token, Repository: os.Getenv("GITHUB_REPOSITORY")})
 	if err != nil {
 		return err
+	}
+	if len(files) == 0 {
+		return withdraw(ctx, step, api, in)
 	}
 	made, err := api.Propose(ctx, pullrequest.Proposal{
 		Base: in.base, Commit: os.Getenv("GITHUB_SHA"), Branch: in.branch, Title: in.title, Body: body, Files: files,
@@ -81,6 +80,22 @@ func run(ctx context.Context, step *action.Step) error {
 	}
 	step.Log(what, made.Number)
 	return errors.Join(step.Output("changed", "true"), step.Output("url", made.URL), step.Summary("### Lockfiles\n\n"+body))
+}
+
+// withdraw closes what was proposed before: it would change packages back, or nothing.
+func withdraw(ctx context.Context, step *action.Step, api *pullrequest.Client, in inputs) error {
+	step.Log("no lockfile changed; nothing to propose")
+	told := "### Lockfiles\n\nNothing changed.\n"
+	number, err := api.Withdraw(ctx, in.base, in.branch,
+		"The lockfiles of "+report.Text(in.base)+" name what the repositories have now, so there is nothing left to change.")
+	if err != nil {
+		return err
+	}
+	if number != 0 {
+		step.Log("closed pull request %d", number)
+		told += fmt.Sprintf("\nPull request %d was closed.\n", number)
+	}
+	return errors.Join(step.Output("changed", "false"), step.Output("url", ""), step.Summary(told))
 }
 
 // collect reads the new lockfiles and compares them with those of the checkout. It

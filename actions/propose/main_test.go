@@ -43,12 +43,19 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// github is the script command "github FILE": writes pull requests and the branch.
+// github is the script command "github FILE": writes pull requests, comments and
+// the branch.
 func github(ts *testscript.TestScript, neg bool, args []string) {
 	s := ts.Value(server{}).(*githubtest.Server)
 	var b bytes.Buffer
 	for _, p := range s.Pulls() {
+		if !p.Open {
+			b.WriteString("closed ")
+		}
 		fmt.Fprintf(&b, "%d %s from %s to %s\n%s", p.Number, p.Title, p.HeadRef, p.BaseRef, p.Body)
+	}
+	for _, c := range s.Comments() {
+		fmt.Fprintf(&b, "\ncomment on %d: %s\n", c.Pull, c.Body)
 	}
 	c, _ := s.Branch("nosa/refresh-lockfile")
 	for name, text := range c.Files {

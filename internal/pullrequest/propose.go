@@ -40,7 +40,7 @@ func (c *Client) Propose(ctx context.Context, p Proposal) (Proposed, error) {
 		return done, denied(fmt.Errorf("push branch %s: %w", p.Branch, err), "contents: write")
 	}
 	done.Pushed = pushed
-	pull, err := c.open(ctx, p)
+	pull, err := c.open(ctx, p.Base, p.Branch)
 	if err != nil {
 		return done, denied(err, "pull-requests: write")
 	}
@@ -79,10 +79,26 @@ func (c *Client) push(ctx context.Context, p Proposal) (bool, error) {
 	return true, c.point(ctx, "refs/heads/"+p.Branch, commit, head != nil)
 }
 
-// open finds the open pull request of the branch, or nil.
-func (c *Client) open(ctx context.Context, p Proposal) (*github.PullRequest, error) {
+// Withdraw closes the pull request of a branch that is of no use any more, saying why,
+// and returns its number, 0 if none is open. The branch stays: the next proposal
+// replaces what it has.
+func (c *Client) Withdraw(ctx context.Context, base, branch, why string) (int, error) {
+	pull, err := c.open(ctx, base, branch)
+	if err != nil || pull == nil {
+		return 0, denied(err, "pull-requests: write")
+	}
+	number := pull.GetNumber()
+	if _, _, err := c.gh.Issues.CreateComment(ctx, c.owner, c.repo, number, &github.IssueComment{Body: &why}); err != nil {
+		return 0, denied(err, "pull-requests: write")
+	}
+	_, _, err = c.gh.PullRequests.Edit(ctx, c.owner, c.repo, number, &github.PullRequest{State: new("closed")})
+	return number, denied(err, "pull-requests: write")
+}
+
+// open finds the open pull request of a branch, or nil.
+func (c *Client) open(ctx context.Context, base, branch string) (*github.PullRequest, error) {
 	list, _, err := c.gh.PullRequests.List(ctx, c.owner, c.repo, &github.PullRequestListOptions{
-		State: "open", Head: c.owner + ":" + p.Branch, Base: p.Base,
+		State: "open", Head: c.owner + ":" + branch, Base: base,
 	})
 	if err != nil || len(list) == 0 {
 		return nil, err
