@@ -31,11 +31,11 @@ var floors = []struct {
 		"image", "image/disk", "image/fsck", "image/live", "image/oci", "image/inspect", "machine", "kola",
 	}},
 	{"stages", false, []string{"stage"}},
-	{"suite", true, []string{"action", "assembler", "plan", "handoff", "report", "job", "pullrequest", "release"}},
+	{"suite", true, []string{"plan", "action", "assembler", "handoff", "report", "job", "pullrequest", "release"}},
 }
 
 // suite packages know GitHub and nothing of the line.
-var suiteMayUse = []string{"arch", "atomicfile", "compression", "diag", "format", "progress", "tool", "workdir", "action", "assembler", "plan", "handoff", "report", "job", "pullrequest", "release"}
+var suiteMayUse = []string{"arch", "atomicfile", "compression", "diag", "format", "progress", "tool", "workdir", "plan", "action", "assembler", "handoff", "report", "job", "pullrequest", "release"}
 
 // homes are the only importers of a package, so that what it brings stays in one
 // place.

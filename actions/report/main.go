@@ -15,6 +15,7 @@ import (
 
 	"github.com/nestos/nosa-actions/internal/action"
 	"github.com/nestos/nosa-actions/internal/atomicfile"
+	"github.com/nestos/nosa-actions/internal/plan"
 	"github.com/nestos/nosa-actions/internal/report"
 )
 
@@ -24,8 +25,8 @@ const (
 	outgoing = "nosa-report"
 )
 
-// maxSummary leaves room in GitHub's 1 MiB.
-const maxSummary = 1000 << 10
+// maxSummary leaves room for the heading and for what the step says beside.
+const maxSummary = plan.MaxSummary - 24<<10
 
 func main() { os.Exit(action.MainAsUser(run)) }
 

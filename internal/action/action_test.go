@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/nestos/nosa-actions/internal/diag"
+	"github.com/nestos/nosa-actions/internal/plan"
 	"github.com/nestos/nosa-actions/internal/tool"
 	"github.com/nestos/nosa-actions/internal/tool/tooltest"
 )
@@ -83,12 +84,12 @@ func TestALongSummaryIsCut(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "summary")
 	s, _ := step(map[string]string{"GITHUB_STEP_SUMMARY": file})
 
-	for _, size := range []int{maxSummary - 3, maxSummary - 2, maxSummary + 5} { // the runner counts the final line break
+	for _, size := range []int{plan.MaxSummary - 3, plan.MaxSummary - 2, plan.MaxSummary + 5} { // the runner counts the final line break
 		require.NoError(t, os.RemoveAll(file))
 		require.NoError(t, s.Summary(strings.Repeat("ä", size/2)))
 		info, err := os.Stat(file)
 		require.NoError(t, err)
-		require.LessOrEqual(t, info.Size(), int64(maxSummary))
+		require.LessOrEqual(t, info.Size(), int64(plan.MaxSummary))
 	}
 	got, err := os.ReadFile(file)
 	require.NoError(t, err)

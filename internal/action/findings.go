@@ -5,11 +5,8 @@ import (
 	"strings"
 
 	"github.com/nestos/nosa-actions/internal/diag"
+	"github.com/nestos/nosa-actions/internal/plan"
 )
-
-// maxAnnotations is how many annotations of one level GitHub shows for a step.
-// It drops further ones without a word.
-const maxAnnotations = 10
 
 // told is what a step has said about places in files.
 type told struct {
@@ -32,7 +29,7 @@ func (s *Step) Finding(f diag.Finding) {
 		return
 	}
 	t.seen[f] = true
-	if t.count[f.Severity]++; t.count[f.Severity] > maxAnnotations {
+	if t.count[f.Severity]++; t.count[f.Severity] > plan.MaxAnnotations {
 		t.rest = append(t.rest, f)
 		s.Log("%s", s.line(f))
 		return
@@ -64,7 +61,7 @@ func (s *Step) summarizeRest() {
 	}
 	var out strings.Builder
 	fmt.Fprintf(&out, "### More findings: %d\n\nGitHub shows at most %d errors and %[2]d warnings of a step at their lines.\n\n```text\n",
-		len(s.told.rest), maxAnnotations)
+		len(s.told.rest), plan.MaxAnnotations)
 	for _, f := range s.told.rest {
 		out.WriteString(strings.ReplaceAll(s.line(f), "```", "` ` `") + "\n")
 	}

@@ -6,11 +6,9 @@ import (
 	"path/filepath"
 	"strings"
 	"unicode/utf8"
-)
 
-// maxSummary is what GitHub accepts as one step's part of the job summary; it
-// drops the whole of a longer one.
-const maxSummary = 1 << 20
+	"github.com/nestos/nosa-actions/internal/plan"
+)
 
 // Output sets an output of the step. Values with line breaks are refused: the
 // file format could not tell them from further outputs.
@@ -30,14 +28,15 @@ func (s *Step) Output(name, value string) error {
 	return nil
 }
 
-// Summary adds Markdown to the job summary, cut at what GitHub accepts.
+// Summary adds Markdown to the job summary, cut at what GitHub accepts: it drops the
+// whole of a longer one.
 func (s *Step) Summary(markdown string) error {
 	if err := s.writable("GITHUB_STEP_SUMMARY"); err != nil {
 		return fmt.Errorf("job summary: %w", err)
 	}
 	const note = "\n\n*The rest was too long for a job summary.*\n"
-	if len(markdown) > maxSummary-1 {
-		cut := maxSummary - 1 - len(note)
+	if len(markdown) > plan.MaxSummary-1 {
+		cut := plan.MaxSummary - 1 - len(note)
 		for !utf8.RuneStart(markdown[cut]) {
 			cut--
 		}

@@ -10,16 +10,15 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/nestos/nosa-actions/internal/assembler/container"
 	"github.com/nestos/nosa-actions/internal/assembler/container/buildah"
 	"github.com/nestos/nosa-actions/internal/tool"
+	"github.com/nestos/nosa-actions/tools/command"
 )
 
 // source is the directory of the Containerfile.
@@ -28,15 +27,7 @@ const source = "assembler"
 // defaultBase is what the Containerfile starts from.
 const defaultBase = "docker.io/library/debian:bookworm-slim"
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "assemblerimage:", err)
-		os.Exit(1)
-	}
-}
+func main() { command.Main("assemblerimage", run) }
 
 // maker makes one image.
 type maker struct {

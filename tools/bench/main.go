@@ -26,10 +26,11 @@ import (
 	"time"
 
 	"github.com/nestos/nosa-actions/internal/tool"
+	"github.com/nestos/nosa-actions/tools/command"
 	"github.com/nestos/nosa-actions/tools/offline"
 )
 
-func main() { offline.Main("bench", run) }
+func main() { command.Main("bench", run) }
 
 // bench is one run.
 type bench struct {

@@ -14,10 +14,11 @@ import (
 
 	"github.com/nestos/nosa-actions/internal/assembler"
 	"github.com/nestos/nosa-actions/internal/tool"
+	"github.com/nestos/nosa-actions/tools/command"
 	"github.com/nestos/nosa-actions/tools/offline"
 )
 
-func main() { offline.Main("demo", run) }
+func main() { command.Main("demo", run) }
 
 // demo is one run.
 type demo struct {

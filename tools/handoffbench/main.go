@@ -17,10 +17,10 @@ import (
 	"path/filepath"
 
 	"github.com/nestos/nosa-actions/test/artifacts"
-	"github.com/nestos/nosa-actions/tools/offline"
+	"github.com/nestos/nosa-actions/tools/command"
 )
 
-func main() { offline.Main("handoffbench", run) }
+func main() { command.Main("handoffbench", run) }
 
 // bench is one run.
 type bench struct {

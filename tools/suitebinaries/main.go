@@ -14,15 +14,14 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/nestos/nosa-actions/internal/atomicfile"
 	"github.com/nestos/nosa-actions/internal/tool"
+	"github.com/nestos/nosa-actions/tools/command"
 )
 
 // beside are the programs that the actions start.
@@ -39,15 +38,7 @@ var flags = []string{"-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-tags=co
 // version is the form of a tag.
 var version = regexp.MustCompile(`^v[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.]+)?$`)
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "suitebinaries:", err)
-		os.Exit(1)
-	}
-}
+func main() { command.Main("suitebinaries", run) }
 
 // options say what is built.
 type options struct {

@@ -14,27 +14,18 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 
 	"github.com/nestos/nosa-actions/internal/progress"
 	"github.com/nestos/nosa-actions/internal/pullrequest"
 	"github.com/nestos/nosa-actions/internal/release"
 	"github.com/nestos/nosa-actions/internal/release/publish"
+	"github.com/nestos/nosa-actions/tools/command"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "suiterelease:", err)
-		os.Exit(1)
-	}
-}
+func main() { command.Main("suiterelease", run) }
 
 func run(ctx context.Context) error {
 	var o options

@@ -3,7 +3,6 @@ package actiontest
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -247,8 +246,6 @@ func fileOutputs(t testing.TB, text string) map[string]string {
 
 // Command is a workflow command in a log.
 type Command struct{ Name, Properties, Message string }
-
-func (c Command) String() string { return fmt.Sprintf("%s %s: %s", c.Name, c.Properties, c.Message) }
 
 // known are the commands that the runner obeys.
 var known = []string{
