@@ -9,7 +9,7 @@
 # somebody has changed it.
 #
 # NOSA_ACTIONS_URL names a mirror of the release's assets, NOSA_ACTIONS_TIMEOUT the
-# seconds that one may take.
+# seconds that one may take, NOSA_ACTIONS_BUILD_TIMEOUT those of the compiler.
 set -eu
 
 dir=$1
@@ -83,8 +83,11 @@ build() {
 		if [ -d "$root/actions/$name" ]; then packages="$packages ./actions/$name"; else packages="$packages ./cmd/$name"; fi
 	done
 	# As tools/suitebinaries builds them.
+	status=0
 	# shellcheck disable=SC2086 # a list of words
-	(cd "$root" && CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags='-s -w' -tags containers_image_openpgp -o "$dir/" $packages)
+	(cd "$root" && CGO_ENABLED=0 timeout --kill-after=30 "${NOSA_ACTIONS_BUILD_TIMEOUT:-1800}" go build -trimpath -buildvcs=false -ldflags='-s -w' -tags containers_image_openpgp -o "$dir/" $packages) || status=$?
+	[ "$status" -ne 124 ] || echo "::error::Go was not done with building these actions after ${NOSA_ACTIONS_BUILD_TIMEOUT:-1800} seconds; use a released version, or look at the module proxy (GOPROXY)"
+	return "$status"
 }
 
 released=

@@ -79,7 +79,7 @@ func (s *shelf) write(t *testing.T, name, text string, mode os.FileMode) {
 func (s *shelf) machine(t *testing.T, arch string) {
 	t.Helper()
 	for _, name := range []string{
-		"sh", "cat", "chmod", "cut", "dirname", "find", "go", "grep", "gzip", "mkdir", "mv", "rm", "sed", "sha256sum", "sort", "tr", "xargs", "curl",
+		"sh", "cat", "chmod", "cut", "dirname", "find", "go", "grep", "gzip", "mkdir", "mv", "rm", "sed", "sha256sum", "sort", "timeout", "tr", "xargs", "curl",
 	} {
 		path, err := exec.LookPath(name)
 		require.NoError(t, err)
@@ -245,6 +245,21 @@ func TestProgramsAreBuiltWhenTheReleaseIsAnother(t *testing.T) {
 			require.Empty(t, s.asked)
 		})
 	}
+}
+
+// A module proxy that answers nothing must not hold the job until its end.
+func TestACompilerThatStandsStillIsStopped(t *testing.T) {
+	s := newShelf(t)
+	require.NoError(t, os.Remove(filepath.Join(s.root, "actions/binaries")))
+	require.NoError(t, os.Remove(filepath.Join(s.tools, "go")))
+	sleep, err := exec.LookPath("sleep")
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(s.tools, "go"), []byte("#!/bin/sh\nexec "+sleep+" 600\n"), 0o755))
+
+	log, _, err := s.provide(t, "NOSA_ACTIONS_BUILD_TIMEOUT=1")
+
+	require.Error(t, err)
+	require.Contains(t, log, "::error::Go was not done with building these actions after 1 seconds; use a released version, or look at the module proxy (GOPROXY)\n")
 }
 
 func TestDocumentsAndTestsAreNoSource(t *testing.T) {

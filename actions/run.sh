@@ -33,7 +33,10 @@ host/*) needs='--with build' ;;
 esac
 if [ -n "$needs" ] && command -v dpkg-query >/dev/null; then
 	# shellcheck disable=SC2086 # a list of words
-	"$root/tools/install-host-deps.sh" $needs
+	if ! "$root/tools/install-host-deps.sh" $needs; then
+		echo "::error::The host programs that this action needs could not be installed; the log says why."
+		exit 1
+	fi
 fi
 if [ -z "${NOSA_ACTIONS_BIN:-}" ]; then
 	# One directory for all actions of a job, so that nosa is had once; of its own

@@ -23,7 +23,7 @@ var floors = []struct {
 	line     bool
 	packages []string
 }{
-	{"ground", false, []string{"arch", "atomicfile", "diag", "progress", "tool", "watchfs"}},
+	{"ground", false, []string{"arch", "atomicfile", "diag", "progress", "retry", "tool", "watchfs"}},
 	{"formats", false, []string{"format"}},
 	{"nouns", false, []string{"boottime", "compression", "gitinfo", "lock", "workdir"}},
 	{"line", true, []string{
@@ -35,7 +35,7 @@ var floors = []struct {
 }
 
 // suite packages know GitHub and nothing of the line.
-var suiteMayUse = []string{"arch", "atomicfile", "compression", "diag", "format", "progress", "tool", "workdir", "plan", "action", "assembler", "handoff", "report", "job", "pullrequest", "release"}
+var suiteMayUse = []string{"arch", "atomicfile", "compression", "diag", "format", "progress", "retry", "tool", "workdir", "plan", "action", "assembler", "handoff", "report", "job", "pullrequest", "release"}
 
 // homes are the only importers of a package, so that what it brings stays in one
 // place.

@@ -97,10 +97,33 @@ if [ "$(id -u)" -ne 0 ]; then
 	sudo='sudo -n'
 fi
 
+# apt runs apt-get with a limit of seconds, up to so many times. A mirror that answers
+# nothing is given up. sudo hands no variables on.
+apt() {
+	limit=$1 tries=$2
+	shift 2
+	while :; do
+		status=0
+		$sudo env DEBIAN_FRONTEND=noninteractive timeout --kill-after=30 "$limit" apt-get -qq \
+			-o Acquire::Retries=3 -o Acquire::http::Timeout=60 -o Acquire::https::Timeout=60 \
+			-o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$@" >/dev/null || status=$?
+		[ "$status" -ne 0 ] || return 0
+		why="ended with status $status"
+		[ "$status" -ne 124 ] || why="was not done after $limit seconds"
+		tries=$((tries - 1))
+		[ "$tries" -gt 0 ] || break
+		echo "$0: apt-get $1 $why; once more" >&2
+	done
+	echo "$0: apt-get $1 $why; look at the mirrors in /etc/apt, or take a machine that has:$missing" >&2
+	exit 1
+}
+
 echo "installing:$missing"
-$sudo apt-get update -qq
-# A machine that has just started may be busy with updates of its own; that is waited
-# for. sudo hands no variables on.
-# shellcheck disable=SC2086 # lists of words
-$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-	-o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 $missing >/dev/null
+# NOSA_APT_TIMEOUT is the seconds that one try of what needs the network may take. What is
+# then there is installed in one go: dpkg must not be broken off. A machine that has just
+# started may be busy with updates of its own; that is waited for.
+apt "${NOSA_APT_TIMEOUT:-600}" 3 update
+# shellcheck disable=SC2086 # a list of words
+apt "${NOSA_APT_TIMEOUT:-600}" 3 install -y --no-install-recommends --download-only $missing
+# shellcheck disable=SC2086 # a list of words
+apt 1800 1 install -y --no-install-recommends $missing

@@ -12,12 +12,14 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/nestos/nosa-actions/internal/action"
 	"github.com/nestos/nosa-actions/internal/arch"
 	"github.com/nestos/nosa-actions/internal/assembler"
 	"github.com/nestos/nosa-actions/internal/job"
 	"github.com/nestos/nosa-actions/internal/release"
+	"github.com/nestos/nosa-actions/internal/retry"
 	"github.com/nestos/nosa-actions/internal/tool"
 	"github.com/nestos/nosa-actions/internal/workdir"
 )
@@ -47,9 +49,17 @@ func run(ctx context.Context, step *action.Step) error {
 		return err
 	}
 	defer os.Remove(login)
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
+	nosa := assembler.Host{
+		Runner: tool.Host{}, Binary: filepath.Join(filepath.Dir(self), "nosa"), Workdir: dir,
+		Log: func(line string) { step.Log("%s", line) },
+	}
 	var pushed reference
 	for _, tag := range append([]string{build}, in.tags...) {
-		at, err := push(ctx, step, dir, login, "--index", "--build="+build, in.image+":"+tag)
+		at, err := push(ctx, step, nosa, login, "--index", "--build="+build, in.image+":"+tag)
 		if err != nil {
 			return err
 		}
@@ -154,20 +164,21 @@ func (in *inputs) login(step *action.Step) (path string, err error) {
 // reference is where an image is.
 type reference struct{ name, digest string }
 
+// pushLimit bounds the push of one tag. The stage repeats what fails itself, and a push
+// that is begun anew leaves out layers that have arrived.
+var pushLimit = retry.Limit{Tries: 2, Each: 30 * time.Minute}
+
 // push runs the stage, which answers with NAME:TAG and NAME@DIGEST.
-func push(ctx context.Context, step *action.Step, dir, login string, args ...string) (reference, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return reference{}, fmt.Errorf("find this program: %w", err)
-	}
-	nosa := assembler.Host{
-		Runner: tool.Host{}, Binary: filepath.Join(filepath.Dir(self), "nosa"), Workdir: dir,
-		Log: func(line string) { step.Log("%s", line) },
-	}
+func push(ctx context.Context, step *action.Step, nosa assembler.Assembler, login string, args ...string) (reference, error) {
 	var answer bytes.Buffer
 	stage := assembler.Stage{Name: "push-container", Args: append([]string{"--authfile=" + login}, args...), Output: &answer}
-	end := step.Group("push " + args[len(args)-1])
-	_, err = nosa.Run(ctx, stage)
+	to := args[len(args)-1]
+	end := step.Group("push " + to)
+	err := retry.IfStalled(ctx, pushLimit, "the push to "+to, "try again later, or look at what the registry is doing", func(ctx context.Context) error {
+		answer.Reset()
+		_, err := nosa.Run(ctx, stage)
+		return err
+	})
 	end()
 	if err != nil {
 		return reference{}, err

@@ -11,9 +11,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/nestos/nosa-actions/internal/assembler/container"
 	"github.com/nestos/nosa-actions/internal/diag"
+	"github.com/nestos/nosa-actions/internal/retry"
 )
 
 // mountPoint is where an assembler image expects the work directory.
@@ -65,8 +67,18 @@ func (c *Container) Run(ctx context.Context, stage Stage) ([]diag.Finding, error
 	})
 }
 
+// pullLimit is enough for an image of 2 GB at 20 Mbit/s. Engines repeat what fails
+// themselves; a connection over which nothing comes any more does not fail.
+var pullLimit = retry.Limit{Tries: 2, Each: 15 * time.Minute}
+
 func (c *Container) pull(ctx context.Context) error {
-	image, err := c.Engine.Pull(ctx, c.Image)
+	var image container.Image
+	err := retry.IfStalled(ctx, pullLimit, "the pull of "+c.Image.String(),
+		"try again later, take a registry that is nearer, or give the image as oci-archive:PATH", func(ctx context.Context) error {
+			var err error
+			image, err = c.Engine.Pull(ctx, c.Image)
+			return err
+		})
 	if err != nil {
 		return err
 	}
