@@ -16,7 +16,7 @@ fdisk gdisk git gnupg grub-common grub-efi-amd64-bin grub-pc-bin isolinux jq mto
 ostree qemu-utils rpm squashfs-tools syslinux-common xfsprogs xorriso xz-utils zstd'
 test='openssh-client ovmf qemu-system-x86'
 container='git'
-dev='busybox-static curl file genisoimage podman procps skopeo udev'
+dev='busybox-static curl file genisoimage podman procps skopeo swtpm udev'
 image='mmdebstrap'
 browser='chromium-headless-shell fonts-dejavu-core'
 lint='shellcheck'

@@ -23,6 +23,7 @@ func TestKolaSaysWhatIsWrongWithItsFlags(t *testing.T) {
 		"--allow-rerun-success a: must be tags=A,B or tags=all":                                    {"kola", "run", "--qemu-image", "i", "--allow-rerun-success", "a"},
 		"--qemu-native-4k: a BIOS cannot start from a disk":                                        {"kola", "run", "--qemu-image", "i", "--qemu-native-4k", "--qemu-firmware", "bios"},
 		"--qemu-nvme and --qemu-multipath exclude each other":                                      {"kola", "run", "--qemu-image", "i", "--qemu-nvme", "--qemu-multipath"},
+		"--qemu-drive-opts and --qemu-multipath exclude each other":                                {"kola", "run", "--qemu-image", "i", "--qemu-drive-opts", "a=b", "--qemu-multipath"},
 		"--ssh-on-test-failure needs a terminal":                                                   {"kola", "run", "--qemu-image", "i", "--ssh-on-test-failure"},
 		`bind "/tmp": must be DIR,PATH`:                                                            {"kola", "run", "--qemu-image", "i", "--qemu-bind-ro", "/tmp"},
 		"at least one of the flags in the group [qemu iso] is required":                            {"kola-run", "-b", "nestos"},

@@ -21,6 +21,8 @@ type kolaFlags struct {
 	bindRO              []string
 	multipath, nvme     bool
 	native4K, swtpm     bool
+	nbd                 bool
+	driveOptions        string
 	interactive         bool
 }
 
@@ -37,6 +39,8 @@ func (f *kolaFlags) add(flags *pflag.FlagSet, o *test.Options) {
 	flags.BoolVar(&f.native4K, "qemu-native-4k", false, "disk with sectors of 4096 bytes")
 	flags.BoolVar(&f.nvme, "qemu-nvme", false, "NVMe disk")
 	flags.BoolVar(&f.multipath, "qemu-multipath", false, "disk with two paths")
+	flags.BoolVar(&f.nbd, "qemu-nbd-socket", false, "let qemu-nbd hold the disk, behind a socket")
+	flags.StringVar(&f.driveOptions, "qemu-drive-opts", "", "more `OPTIONS` of the disk, for qemu's -drive")
 	flags.BoolVar(&f.swtpm, "qemu-swtpm", true, "emulated trusted platform module, where swtpm is installed")
 	flags.StringArrayVar(&f.bindRO, "qemu-bind-ro", nil, "show a directory to all guests, `DIR,PATH`")
 }
@@ -63,10 +67,12 @@ func (f *kolaFlags) apply(app *app, o *test.Options) error {
 		}
 		o.Binds = append(o.Binds, bind)
 	}
-	o.Primary = vm.Disk{Sector4K: f.native4K, NVMe: f.nvme, Multipath: f.multipath}
+	o.Primary = vm.Disk{Sector4K: f.native4K, NVMe: f.nvme, Multipath: f.multipath, NBD: f.nbd, DriveOptions: f.driveOptions}
 	switch {
 	case f.nvme && f.multipath:
 		return errors.New("--qemu-nvme and --qemu-multipath exclude each other")
+	case f.multipath && f.driveOptions != "":
+		return errors.New("--qemu-drive-opts and --qemu-multipath exclude each other: a disk with two paths has no -drive")
 	case f.native4K && o.Firmware == vm.BIOS:
 		return errors.New("--qemu-native-4k: a BIOS cannot start from a disk with sectors of 4096 bytes; use --qemu-firmware uefi")
 	case f.native4K && o.Firmware == "":

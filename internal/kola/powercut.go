@@ -39,8 +39,13 @@ func (r *upgrade) savedPath() string { return filepath.Join(r.trial.dir, "saved.
 
 // powerCuts cuts the power again and again. Each time the disk must be sound and
 // the guest start with the old commit or the new one.
-func (r *upgrade) powerCuts(ctx context.Context) (string, error) {
+func (r *upgrade) powerCuts(ctx context.Context) (text string, fault error) {
 	defer os.Remove(r.savedPath())
+	// The guest that was updated only waits, which under emulation takes time too.
+	if err := r.session.guest.Pause(ctx); err != nil {
+		return "", err
+	}
+	defer func() { fault = errors.Join(fault, r.session.guest.Resume(context.WithoutCancel(ctx))) }()
 	outcomes := make([]string, r.Cuts)
 	faults := make([]error, r.Cuts)
 	work, ctx := errgroup.WithContext(ctx)
@@ -65,7 +70,7 @@ func (r *upgrade) powerCuts(ctx context.Context) (string, error) {
 		}
 		counts[outcomes[i]]++
 	}
-	text := fmt.Sprintf("seed %d: %d power cuts, %d times the old commit started, %d times the new one",
+	text = fmt.Sprintf("seed %d: %d power cuts, %d times the old commit started, %d times the new one",
 		r.Seed, r.Cuts, counts[r.From], counts[r.To])
 	return text, errors.Join(append(faults, err)...)
 }

@@ -21,6 +21,11 @@ type Disk struct {
 	Sector4K  bool   // logical and physical sectors of 4096 bytes
 	NVMe      bool   // instead of virtio-blk
 	Multipath bool   // two SCSI paths to the same disk
+
+	// NBD lets a server of its own hold the disk, which qemu reads by a socket, and
+	// DriveOptions go to qemu's -drive as they are; of the primary disk.
+	NBD          bool
+	DriveOptions string
 }
 
 // ParseDisk reads SIZE[:OPTION,...], SIZE in GiB as "5G", the options mpath,
@@ -54,10 +59,19 @@ func ParseDisk(spec string) (Disk, error) {
 	return d, nil
 }
 
-// attach returns qemu's options for the disk in the qcow2 file at path. One that
-// the machine starts from has a boot index; others have 0.
+// attach returns qemu's options for the disk in the qcow2 file at path, or of NBD
+// behind the socket there. One that the machine starts from has a boot index; others
+// have 0.
 func (d Disk) attach(id, path string, boot int) []string {
 	drive := fmt.Sprintf("if=none,id=%s,format=qcow2,cache=unsafe,discard=unmap,file=%s", id, escapeOption(path))
+	node := "driver=qcow2,node-name=" + id + ",discard=unmap,cache.no-flush=on,file.driver=file,file.filename=" + escapeOption(path)
+	if d.NBD {
+		drive = fmt.Sprintf("if=none,id=%s,format=raw,cache=unsafe,discard=unmap,file=nbd:unix:%s", id, escapeOption(path))
+		node = "driver=nbd,node-name=" + id + ",discard=unmap,cache.no-flush=on,server.type=unix,server.path=" + escapeOption(path)
+	}
+	if d.DriveOptions != "" {
+		drive += "," + d.DriveOptions
+	}
 	more := d.Serial
 	if more == "" {
 		more = id
@@ -73,7 +87,7 @@ func (d Disk) attach(id, path string, boot int) []string {
 	case d.Multipath:
 		// One node with two devices: two nodes would each keep tables of their own.
 		args := []string{
-			"-blockdev", "driver=qcow2,node-name=" + id + ",discard=unmap,cache.no-flush=on,file.driver=file,file.filename=" + escapeOption(path),
+			"-blockdev", node,
 			"-device", "virtio-scsi-pci,id=scsi-" + id,
 		}
 		for _, index := range []string{index, ""} {

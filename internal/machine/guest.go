@@ -93,6 +93,12 @@ func (g *Guest) start(ctx context.Context, r tool.Runner, log *progress.Log, o O
 		g.stop()
 		return err
 	}
+	if o.Primary.NBD && l.primary != "" {
+		if l.primary, err = g.serveDisk(ctx, r, l.primary, sockets); err != nil {
+			g.stop()
+			return err
+		}
+	}
 
 	stdin, input, err := os.Pipe()
 	if err != nil {
@@ -191,6 +197,18 @@ func (g *Guest) WhileHealthy(ctx context.Context) (context.Context, func()) {
 		}
 	}()
 	return ctx, func() { cancel(nil); stop() }
+}
+
+// Pause lets the guest stand still, and so take no processor, until Resume.
+func (g *Guest) Pause(ctx context.Context) error {
+	_, err := g.monitor.command(ctx, "stop", nil)
+	return err
+}
+
+// Resume lets a guest go on that was paused.
+func (g *Guest) Resume(ctx context.Context) error {
+	_, err := g.monitor.command(ctx, "cont", nil)
+	return err
 }
 
 // Ended is closed when qemu has ended.

@@ -38,7 +38,9 @@ func TestCommandLines(t *testing.T) {
 		"iso-as-disk": {Options{Arch: arch.X86_64, ISO: "i", ISOAsDisk: true}, func(l *layout) { l.primary, l.iso = "", "/s/iso.qcow2" }},
 		"pxe": {Options{Arch: arch.X86_64, Netboot: &Netboot{Dir: "/t", File: "boot.ipxe"}, Bare: true},
 			func(l *layout) { l.primary, l.ignition = "", "" }},
-		"multipath": {Options{Arch: arch.X86_64, Image: "i", Primary: Disk{Multipath: true}}, func(*layout) {}},
+		"nbd":           {Options{Arch: arch.X86_64, Image: "i", Primary: Disk{NBD: true, DriveOptions: "aio=threads"}}, func(l *layout) { l.primary = "/q/nbd" }},
+		"nbd-multipath": {Options{Arch: arch.X86_64, Image: "i", Primary: Disk{NBD: true, Multipath: true}}, func(l *layout) { l.primary = "/q/nbd" }},
+		"multipath":     {Options{Arch: arch.X86_64, Image: "i", Primary: Disk{Multipath: true}}, func(*layout) {}},
 		"kernel": {Options{Arch: arch.X86_64, Kernel: "/k", Initrd: "/i", Cmdline: "console=ttyS0", ExtraArgs: []string{"-s"}},
 			func(l *layout) { l.primary = "" }},
 	} {

@@ -2,6 +2,7 @@ package machine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -30,7 +31,7 @@ const savedState = "nosa"
 // new file. It works for guests under BIOS without a TPM and directories of the
 // host, since those keep state elsewhere.
 func (g *Guest) Save(ctx context.Context, r tool.Runner, path string) (Saved, error) {
-	if _, err := g.monitor.command(ctx, "stop", nil); err != nil {
+	if err := g.Pause(ctx); err != nil {
 		return Saved{}, err
 	}
 	s := Saved{Disk: path, running: true, signer: g.signer, config: g.config}
@@ -41,10 +42,7 @@ func (g *Guest) Save(ctx context.Context, r tool.Runner, path string) (Saved, er
 	if err == nil {
 		err = g.monitor.human(ctx, "delvm "+savedState)
 	}
-	if _, cont := g.monitor.command(ctx, "cont", nil); err == nil {
-		err = cont
-	}
-	return s, err
+	return s, errors.Join(err, g.Resume(ctx))
 }
 
 // killTime is how long a killed qemu may take to go.

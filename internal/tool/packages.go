@@ -44,6 +44,7 @@ var packages = map[string]string{
 	"ostree":                  "ostree",
 	"podman":                  "podman",
 	"qemu-img":                "qemu-utils",
+	"qemu-nbd":                "qemu-utils",
 	"qemu-system-aarch64":     "qemu-system-arm",
 	"qemu-system-x86_64":      "qemu-system-x86",
 	"rpm":                     "rpm",
