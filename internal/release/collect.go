@@ -201,7 +201,7 @@ func (c *collector) describe(ctx context.Context) error {
 		return err
 	}
 	for _, s := range c.sources {
-		if err := c.perArch(s); err != nil {
+		if err := c.perArch(ctx, s); err != nil {
 			return err
 		}
 	}
@@ -240,7 +240,7 @@ func (c *collector) signImages(ctx context.Context) error {
 		return err
 	}
 	for _, f := range c.files {
-		if err := c.adopt(f.sigName, f.arch); err != nil {
+		if err := c.adopt(ctx, f.sigName, f.arch); err != nil {
 			return err
 		}
 	}
@@ -253,12 +253,12 @@ func (c *collector) signature(ctx context.Context, f *file) error {
 	if err := c.signer.signFile(ctx, f.path, c.made(f.sigName)); err != nil {
 		return err
 	}
-	return c.adopt(f.sigName, "")
+	return c.adopt(ctx, f.sigName, "")
 }
 
 // adopt adds a file that has been made.
-func (c *collector) adopt(name, arch string) error {
-	d, err := sumFile(c.made(name), c.limits, guard(context.Background()))
+func (c *collector) adopt(ctx context.Context, name, arch string) error {
+	d, err := sumFile(c.made(name), c.limits, guard(ctx))
 	if err != nil {
 		return err
 	}

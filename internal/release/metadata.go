@@ -48,7 +48,7 @@ func (c *collector) write(name, arch string, data []byte) error {
 }
 
 // perArch adds what describes the build of one architecture.
-func (c *collector) perArch(s *source) error {
+func (c *collector) perArch(ctx context.Context, s *source) error {
 	published := *s.meta
 	published.DelayedMetaMerge = new(false)
 	if c.Container != "" {
@@ -75,7 +75,7 @@ func (c *collector) perArch(s *source) error {
 			return err
 		}
 	}
-	if err := c.repository(s); err != nil {
+	if err := c.repository(ctx, s); err != nil {
 		return err
 	}
 	packages := c.packages[s.arch]
@@ -126,13 +126,13 @@ func (c *collector) copy(s *source, from, to string) error {
 }
 
 // repository adds the OSTree repository for plain clients, if the build has one.
-func (c *collector) repository(s *source) error {
+func (c *collector) repository(ctx context.Context, s *source) error {
 	name := workdir.RepoArchiveName(s.meta.Name, c.id, s.arch)
 	path := s.path(name)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	d, err := sumFile(path, c.limits, guard(context.Background()))
+	d, err := sumFile(path, c.limits, guard(ctx))
 	if err != nil {
 		return err
 	}

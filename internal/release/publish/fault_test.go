@@ -55,6 +55,40 @@ func TestEachFaultAtEachCallIsGotOver(t *testing.T) {
 	}
 }
 
+// A listing may lag behind an asset of the same name: the name is looked at anew.
+func TestANameThatIsTakenIsLookedAtAgain(t *testing.T) {
+	githubtest.NeedDescription(t)
+	plan := samplePlan(t, 3)
+	for refused := 1; refused <= len(plan.Assets); refused++ {
+		s := githubtest.New(t, githubtest.Options{Check: never(plan), Immutable: true})
+		var uploads atomic.Int32
+		s.Fail(func(c githubtest.Call) *githubtest.Fault {
+			if c.Operation == "repos/upload-release-asset" && int(uploads.Add(1)) <= refused {
+				return githubtest.NameTaken()
+			}
+			return nil
+		})
+		_, err := run(t, t.Context(), s, plan)
+		require.NoError(t, err)
+		requireOne(t, s, plan)
+	}
+}
+
+func TestANameThatStaysTakenIsToldAndNothingPublished(t *testing.T) {
+	plan := samplePlan(t, 1)
+	s := githubtest.New(t, githubtest.Options{Check: never(plan)})
+	s.Fail(func(c githubtest.Call) *githubtest.Fault {
+		if c.Operation == "repos/upload-release-asset" {
+			return githubtest.NameTaken()
+		}
+		return nil
+	})
+	_, err := run(t, t.Context(), s, plan)
+	require.ErrorContains(t, err, "asset "+plan.Assets[0].Name)
+	require.ErrorContains(t, err, "the name is taken")
+	require.True(t, s.Releases()[0].Draft)
+}
+
 func TestMixesOfFaultsEndInOneRelease(t *testing.T) {
 	plan := samplePlan(t, 6)
 	names := []string{"500", "502", "reset", "lost", "truncate", "corrupt"}

@@ -14,6 +14,8 @@ type Fault struct {
 	Status  int
 	Message string
 	Header  http.Header
+	// Errors are the faults that a refusal by 422 finds with fields.
+	Errors []map[string]string
 	// Starter leaves an unfinished asset behind when an upload fails by Status.
 	Starter bool
 	// Reset breaks the connection before anything is done; that of an upload after
@@ -48,6 +50,12 @@ func SecondaryLimited(status int, after time.Duration) *Fault {
 		Header: http.Header{"Retry-After": {strconv.Itoa(int(after / time.Second))}}}
 }
 
+// NameTaken is how an upload under a name that the release has is refused.
+func NameTaken() *Fault {
+	return &Fault{Status: http.StatusUnprocessableEntity, Message: "Validation Failed",
+		Errors: []map[string]string{{"resource": "ReleaseAsset", "code": "already_exists", "field": "name"}}}
+}
+
 // before does what hinders the call; it reports whether that was all.
 func (f *Fault) before(c *call) bool {
 	if f.Do != nil {
@@ -75,7 +83,11 @@ func (f *Fault) refuse(w http.ResponseWriter) {
 	if f.Header.Get("Retry-After") != "" {
 		docs = "https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#about-secondary-rate-limits"
 	}
-	_ = json.NewEncoder(w).Encode(m{"message": f.Message, "documentation_url": docs})
+	body := m{"message": f.Message, "documentation_url": docs}
+	if f.Errors != nil {
+		body["errors"] = f.Errors
+	}
+	_ = json.NewEncoder(w).Encode(body)
 }
 
 // after spoils the answer; it reports whether it has dealt with it.
