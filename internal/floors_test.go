@@ -23,7 +23,7 @@ var floors = []struct {
 	line     bool
 	packages []string
 }{
-	{"ground", false, []string{"arch", "atomicfile", "diag", "progress", "retry", "tool", "watchfs"}},
+	{"ground", false, []string{"arch", "atomicfile", "diag", "progress", "retry", "sparsefile", "tool", "watchfs"}},
 	{"formats", false, []string{"format"}},
 	{"nouns", false, []string{"boottime", "compression", "gitinfo", "lock", "workdir"}},
 	{"line", true, []string{

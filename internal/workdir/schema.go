@@ -36,7 +36,7 @@ const (
 )
 
 var (
-	hash      = shape{is: text, min: 64}
+	digest    = shape{is: text, min: 64}
 	nonEmpty  = shape{is: text, min: 1}
 	flagText  = shape{is: text, enum: []string{"true", "false"}}
 	anyList   = shape{is: list}
@@ -57,9 +57,9 @@ var (
 	}}
 	imageShape = shape{is: object, required: []string{"path", "sha256"}, closed: true, fields: map[string]shape{
 		"path":                {is: text, min: 1, pattern: regexp.MustCompile(`^[^/\x00]*$`)},
-		"sha256":              hash,
+		"sha256":              digest,
 		"size":                count,
-		"uncompressed-sha256": hash,
+		"uncompressed-sha256": digest,
 		"uncompressed-size":   count,
 		"skip-compression":    {is: boolean},
 	}}
@@ -84,11 +84,11 @@ var metaShape = shape{
 		"summary":                      nonEmpty,
 		"ref":                          nonEmpty,
 		"build-url":                    {is: text},
-		"ostree-commit":                hash,
-		"ostree-content-checksum":      hash,
+		"ostree-commit":                digest,
+		"ostree-content-checksum":      digest,
 		"ostree-timestamp":             {is: text, pattern: regexp.MustCompile(`\d{4}-\d{2}-\d{2}T.*Z`)},
 		"ostree-version":               {is: text},
-		"rpm-ostree-inputhash":         hash,
+		"rpm-ostree-inputhash":         digest,
 		"ostree-n-metadata-total":      count,
 		"ostree-n-metadata-written":    count,
 		"ostree-n-content-total":       count,
@@ -110,15 +110,15 @@ var metaShape = shape{
 		"coreos-assembler.container-config-git":  gitShape,
 		"coreos-assembler.container-image-git":   gitShape,
 		"coreos-assembler.yumrepos-git":          gitShape,
-		"coreos-assembler.image-config-checksum": hash,
-		"coreos-assembler.image-input-checksum":  hash,
+		"coreos-assembler.image-config-checksum": digest,
+		"coreos-assembler.image-input-checksum":  digest,
 		"coreos-assembler.image-genver":          count,
 		"coreos-assembler.delayed-meta-merge":    {is: boolean},
 		"coreos-assembler.meta-stamp":            {is: number},
 		"coreos-assembler.overrides-active":      {is: boolean},
 
 		"fedora-coreos.parent-version": {is: text, min: 12},
-		"fedora-coreos.parent-commit":  hash,
+		"fedora-coreos.parent-commit":  digest,
 
 		"base-oscontainer":     containerShape,
 		"extensions-container": containerShape,

@@ -12,6 +12,7 @@ import (
 
 	"github.com/nestos/nosa-actions/internal/atomicfile"
 	"github.com/nestos/nosa-actions/internal/format/bls"
+	"github.com/nestos/nosa-actions/internal/format/ostreerepo"
 	"github.com/nestos/nosa-actions/internal/image"
 	"github.com/nestos/nosa-actions/internal/imageconf"
 	"github.com/nestos/nosa-actions/internal/tool"
@@ -54,24 +55,21 @@ func (s *Sysroot) chooseMenu() (bootloader string, err error) {
 }
 
 // configureRepo sets the options that the deployed system lives with.
-func (s *Sysroot) configureRepo(ctx context.Context, bootloader string) error {
-	options := [][]string{
-		{"set", "sysroot.bootloader", bootloader},
-		{"set", "sysroot.readonly", "true"},
-		{"set", "sysroot.bls-append-except-default", `grub_users=""`},
+func (s *Sysroot) configureRepo(bootloader string) error {
+	options := []ostreerepo.Option{
+		{Section: "sysroot", Key: "bootloader", Value: bootloader},
+		{Section: "sysroot", Key: "readonly", Value: "true"},
+		{Section: "sysroot", Key: "bls-append-except-default", Value: `grub_users=""`},
 	}
-	for _, option := range whileDeploying {
-		options = append(options, []string{"unset", option[0]})
+	for _, o := range whileDeploying {
+		o.Value = ""
+		options = append(options, o)
 	}
 	if s.Config.Composefs {
-		options = append(options, []string{"set", "ex-integrity.composefs", "true"})
+		options = append(options, ostreerepo.Option{Section: "ex-integrity", Key: "composefs", Value: "true"})
 	}
-	repo := filepath.Join(s.Path, "ostree/repo")
-	for _, o := range options {
-		_, err := s.run.Run(ctx, tool.Cmd{Name: "ostree", Args: append([]string{"config", "--repo=" + repo}, o...)})
-		if err != nil {
-			return fmt.Errorf("repository option %s: %w", strings.Join(o, " "), err)
-		}
+	if err := ostreerepo.Configure(s.repo(), options...); err != nil {
+		return fmt.Errorf("setting options of the repository: %w", err)
 	}
 	return nil
 }

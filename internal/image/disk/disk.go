@@ -9,8 +9,10 @@ package disk
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"os"
 	"path/filepath"
@@ -22,6 +24,7 @@ import (
 	"github.com/nestos/nosa-actions/internal/image"
 	"github.com/nestos/nosa-actions/internal/imageconf"
 	"github.com/nestos/nosa-actions/internal/progress"
+	"github.com/nestos/nosa-actions/internal/sparsefile"
 	"github.com/nestos/nosa-actions/internal/tool"
 )
 
@@ -114,7 +117,7 @@ func (s *Sysroot) prepare(ctx context.Context, log *progress.Log, kinds []image.
 	if err != nil {
 		return err
 	}
-	if err := s.configureRepo(ctx, bootloader); err != nil {
+	if err := s.configureRepo(bootloader); err != nil {
 		return err
 	}
 	step.Done("%d objects", s.content.Objects)
@@ -151,6 +154,7 @@ type builder struct {
 	plan    *image.Plan
 	scratch string // of this image
 	disk    string // the raw disk being filled
+	begun   Begun  // of the output
 }
 
 // builder prepares to make an image of a kind.
@@ -162,32 +166,40 @@ func (s *Sysroot) builder(kind image.Kind, scratch string) (*builder, error) {
 	return &builder{Sysroot: s, plan: plan, scratch: scratch, disk: filepath.Join(scratch, "disk.raw")}, nil
 }
 
+// Begun is a checksum of the first bytes of a file.
+type Begun struct {
+	SHA256 hash.Hash
+	Bytes  int64
+}
+
 // Write makes the image of a kind that Deploy was told of. The output appears
 // whole or not at all, but is not flushed to the disk. Images of different kinds
-// can be written at the same time.
-func (s *Sysroot) Write(ctx context.Context, log *progress.Log, kind image.Kind, output string) error {
+// can be written at the same time. What of the output was final before the rest
+// is summed already: its boot partitions, where it is a raw disk.
+func (s *Sysroot) Write(ctx context.Context, log *progress.Log, kind image.Kind, output string) (Begun, error) {
 	scratch := filepath.Join(s.Scratch, string(kind))
 	b, err := s.builder(kind, scratch)
 	if err != nil {
-		return err
+		return Begun{}, err
 	}
 	if err := os.Mkdir(scratch, 0o700); err != nil {
-		return fmt.Errorf("making the scratch directory: %w", err)
+		return Begun{}, fmt.Errorf("making the scratch directory: %w", err)
 	}
 	defer os.RemoveAll(scratch) //nolint:errcheck // Close removes what is left
 	step := log.Step("filling %s", b.plan.FileName)
 	defer step.Stop()
 	if err := createDisk(b.disk, b.plan); err != nil {
-		return err
+		return Begun{}, err
 	}
 	if err := b.fill(ctx); err != nil {
-		return err
+		return Begun{}, err
 	}
 	step.Done("")
-	return b.finish(ctx, log, output)
+	return b.begun, b.finish(ctx, log, output)
 }
 
-// fill writes the file systems and the loaders.
+// fill writes the file systems and the loaders. The root file system takes longest;
+// beside it, all that stands before it on the disk is made, and summed.
 func (b *builder) fill(ctx context.Context) error {
 	boot := filepath.Join(b.scratch, "boot")
 	if err := b.stageBoot(ctx, boot); err != nil {
@@ -208,9 +220,24 @@ func (b *builder) fill(ctx context.Context) error {
 		if err := b.makeExt4(both, part, b.disk, part.Start, boot); err != nil {
 			return fmt.Errorf("making the boot file system: %w", err)
 		}
-		return nil
+		return b.sumHead()
 	})
 	return group.Wait()
+}
+
+// sumHead begins the checksum of a raw image.
+func (b *builder) sumHead() error {
+	b.begun = Begun{SHA256: sha256.New()}
+	if b.plan.Format != image.Raw {
+		return nil
+	}
+	f, err := os.Open(b.disk)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	b.begun.Bytes = b.plan.Partition(image.RootPartition).Start
+	return sparsefile.Read(b.begun.SHA256, f, 0, b.begun.Bytes)
 }
 
 // finish turns the raw disk into the output.

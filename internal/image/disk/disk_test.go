@@ -1,8 +1,11 @@
 package disk_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -49,7 +52,24 @@ func (r request) write(ctx context.Context, run tool.Runner) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(s.Write(ctx, nil, r.Kind, r.Output), s.Close())
+	_, err = s.Write(ctx, nil, r.Kind, r.Output)
+	return errors.Join(err, s.Close())
+}
+
+// checkBegun goes on with the checksum of an image to its end.
+func checkBegun(begun disk.Begun, kind image.Kind, path string) error {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if raw := kind != image.QEMU; raw != (begun.Bytes > 100<<20) {
+		return fmt.Errorf("%d bytes of the %s image were summed", begun.Bytes, kind)
+	}
+	begun.SHA256.Write(content[begun.Bytes:])
+	if want := sha256.Sum256(content); !bytes.Equal(want[:], begun.SHA256.Sum(nil)) {
+		return fmt.Errorf("the first %d bytes of the %s image were summed wrongly", begun.Bytes, kind)
+	}
+	return nil
 }
 
 // input asks for an image of the small tree.
@@ -232,7 +252,13 @@ func TestImagesShareOneDeployment(t *testing.T) {
 			output := func(kind image.Kind) string { return in.Output + "-" + string(kind) }
 			group, ctx := errgroup.WithContext(t.Context())
 			for _, kind := range kinds {
-				group.Go(func() error { return s.Write(ctx, nil, kind, output(kind)) })
+				group.Go(func() error {
+					begun, err := s.Write(ctx, nil, kind, output(kind))
+					if err != nil {
+						return err
+					}
+					return checkBegun(begun, kind, output(kind))
+				})
 			}
 			require.NoError(t, group.Wait())
 

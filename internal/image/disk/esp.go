@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/nestos/nosa-actions/internal/image"
+	"github.com/nestos/nosa-actions/internal/sparsefile"
 	"github.com/nestos/nosa-actions/internal/tool"
 )
 
@@ -71,7 +72,7 @@ func (b *builder) makeEFIImage(ctx context.Context, efi string) error {
 func (b *builder) makeFAT(ctx context.Context, efi string) error {
 	part := b.plan.Partition(image.ESPPartition)
 	file := filepath.Join(b.scratch, "esp.img")
-	if err := createSparse(file, part.Size); err != nil {
+	if err := sparsefile.Create(file, part.Size); err != nil {
 		return err
 	}
 	_, err := b.run.Run(ctx, tool.Cmd{Name: "mkfs.vfat", Args: []string{

@@ -50,13 +50,8 @@ func ext4Args(part image.Partition, file string, at int64, dir string) []string 
 // deployment immutable, without mounting the file system.
 func (b *builder) sealExt4(ctx context.Context, part image.Partition, aleph, deployment string) error {
 	root := ext4Files{r: b.run, target: fmt.Sprintf("%s?offset=%d", b.disk, part.Start), scratch: b.scratch}
-	if err := root.write(ctx, aleph, "/"+alephFile); err != nil {
-		return fmt.Errorf("writing %s: %w", alephFile, err)
-	}
-	for _, path := range []string{"/", "/" + deployment} {
-		if err := root.setImmutable(ctx, path); err != nil {
-			return fmt.Errorf("making %s immutable: %w", path, err)
-		}
+	if err := root.seal(ctx, aleph, "/"+alephFile, "/", "/"+deployment); err != nil {
+		return fmt.Errorf("sealing the root file system: %w", err)
 	}
 	return nil
 }

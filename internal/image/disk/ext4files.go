@@ -92,22 +92,25 @@ func (e ext4Files) edit(ctx context.Context, path string, change func(string) (s
 // write makes a file with the content of one of this machine, in place of one
 // that is there.
 func (e ext4Files) write(ctx context.Context, file, path string) error {
-	commands := filepath.Join(e.scratch, "commands")
-	// The dot makes debugfs follow a directory that is a symbolic link, which its
-	// commands do only in the middle of a path.
-	dir, name := filepath.Split(path)
-	script := fmt.Sprintf("cd %s.\nrm %s\nwrite %q %s\n", dir, name, file, name)
-	if err := os.WriteFile(commands, []byte(script), 0o600); err != nil {
-		return err
-	}
-	if _, err := e.debugfs(ctx, "-w", "-f", commands); err != nil {
-		return err
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
+	if _, err := e.commands(ctx, "-w", writeCommands(file, path)...); err != nil {
 		return err
 	}
 	got, err := e.debugfs(ctx, "-R", "cat "+path)
+	if err != nil {
+		return err
+	}
+	return sameContent(file, got)
+}
+
+func writeCommands(file, path string) []string {
+	// The dot makes debugfs follow a directory that is a symbolic link, which its
+	// commands do only in the middle of a path.
+	dir, name := filepath.Split(path)
+	return []string{"cd " + dir + ".", "rm " + name, fmt.Sprintf("write %q %s", file, name)}
+}
+
+func sameContent(file string, got []byte) error {
+	want, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
@@ -117,37 +120,82 @@ func (e ext4Files) write(ctx context.Context, file, path string) error {
 	return nil
 }
 
-// setImmutable sets the flag of a file or directory.
-func (e ext4Files) setImmutable(ctx context.Context, path string) error {
-	flags, err := e.inodeFlags(ctx, path)
+// commands has debugfs follow several commands, and returns what it says to each.
+func (e ext4Files) commands(ctx context.Context, option string, commands ...string) ([]string, error) {
+	script := filepath.Join(e.scratch, "commands")
+	if err := os.WriteFile(script, []byte(strings.Join(commands, "\n")+"\n"), 0o600); err != nil {
+		return nil, err
+	}
+	args := []string{"-f", script}
+	if option != "" {
+		args = append([]string{option}, args...)
+	}
+	text, err := e.debugfs(ctx, args...)
+	if err != nil {
+		return nil, err
+	}
+	said, rest := make([]string, len(commands)), string(text)
+	for i, command := range commands { // it repeats each before what it says to it
+		before, after, found := strings.Cut(rest, "debugfs: "+command+"\n")
+		if !found {
+			return nil, fmt.Errorf("debugfs did not come to the command %q", command)
+		}
+		if i > 0 {
+			said[i-1] = before
+		}
+		rest = after
+	}
+	said[len(said)-1] = rest
+	return said, nil
+}
+
+// seal writes a file of this machine to path, as write does, and gives files and
+// directories the immutable flag.
+func (e ext4Files) seal(ctx context.Context, file, path string, immutable ...string) error {
+	var look []string
+	for _, path := range immutable {
+		look = append(look, "stat "+path)
+	}
+	said, err := e.commands(ctx, "", look...)
 	if err != nil {
 		return err
 	}
-	flags |= ext4Immutable
-	if _, err := e.debugfs(ctx, "-w", "-R", fmt.Sprintf("set_inode_field %s flags %#x", path, flags)); err != nil {
+	edits := writeCommands(file, path)
+	var want []uint64
+	for i, path := range immutable {
+		flags, err := inodeFlags(said[i])
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		want = append(want, flags|ext4Immutable)
+		edits = append(edits, fmt.Sprintf("set_inode_field %s flags %#x", path, want[i]))
+	}
+	if _, err := e.commands(ctx, "-w", edits...); err != nil {
 		return err
 	}
-	switch got, err := e.inodeFlags(ctx, path); {
-	case err != nil:
+	if said, err = e.commands(ctx, "", append(look, "cat "+path)...); err != nil {
 		return err
-	case got != flags:
-		return fmt.Errorf("debugfs left the inode flags at %#x instead of %#x", got, flags)
+	}
+	for i, path := range immutable {
+		if got, err := inodeFlags(said[i]); err != nil || got != want[i] {
+			return errors.Join(err, fmt.Errorf("debugfs left the inode flags of %s at %#x instead of %#x", path, got, want[i]))
+		}
+	}
+	if err := sameContent(file, []byte(said[len(immutable)])); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
 	}
 	return nil
 }
 
 var flagsField = regexp.MustCompile(`Flags:\s+(0x[0-9a-fA-F]+)`)
 
-func (e ext4Files) inodeFlags(ctx context.Context, path string) (uint64, error) {
-	out, err := e.debugfs(ctx, "-R", "stat "+path)
-	if err != nil {
-		return 0, err
-	}
-	m := flagsField.FindSubmatch(out)
+// inodeFlags finds the flags in what debugfs tells about an inode.
+func inodeFlags(stat string) (uint64, error) {
+	m := flagsField.FindStringSubmatch(stat)
 	if m == nil {
 		return 0, errors.New("debugfs does not show the inode flags")
 	}
-	return strconv.ParseUint(string(m[1]), 0, 64)
+	return strconv.ParseUint(m[1], 0, 64)
 }
 
 // check runs the file system's checker, which changes nothing.

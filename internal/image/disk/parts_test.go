@@ -1,7 +1,6 @@
 package disk
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -12,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/nestos/nosa-actions/internal/image"
+	"github.com/nestos/nosa-actions/internal/sparsefile"
 	"github.com/nestos/nosa-actions/internal/tool"
 )
 
@@ -30,35 +30,6 @@ func TestConsoleCommandsStandAfterTheMarker(t *testing.T) {
 	require.EqualError(t, err, `grub-script has no line "# CONSOLE-SETTINGS-START" for the console commands of platforms.yaml`)
 }
 
-func TestCopySparseKeepsDataAndHoles(t *testing.T) {
-	dir := t.TempDir()
-	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
-	require.NoError(t, createSparse(from, 64<<20))
-	require.NoError(t, createSparse(to, 80<<20))
-	want := bytes.Repeat([]byte("data"), 4096)
-	f, err := os.OpenFile(from, os.O_WRONLY, 0)
-	require.NoError(t, err)
-	for _, at := range []int64{0, 32 << 20, 64<<20 - int64(len(want))} {
-		_, err = f.WriteAt(want, at)
-		require.NoError(t, err)
-	}
-	require.NoError(t, f.Close())
-
-	require.NoError(t, copySparse(to, 16<<20, from))
-
-	got, err := os.ReadFile(to)
-	require.NoError(t, err)
-	for _, at := range []int64{0, 32 << 20, 64<<20 - int64(len(want))} {
-		require.Equal(t, want, got[16<<20+at:][:len(want)])
-	}
-	require.Equal(t, len(got)-3*len(want), bytes.Count(got, []byte{0}))
-	taken, err := os.Stat(to)
-	require.NoError(t, err)
-	require.EqualValues(t, 80<<20, taken.Size())
-	require.Less(t, blocks(t, to), int64(1<<20), "holes stay holes")
-}
-
-// blocks is the space that a file takes, in bytes.
 func blocks(t *testing.T, path string) int64 {
 	t.Helper()
 	var st unix.Stat_t
@@ -110,7 +81,7 @@ func TestKernelWithoutXFSIsToldTheWayOut(t *testing.T) {
 		Sysroot: &Sysroot{Path: scratch, run: noXFS{}}, plan: &image.Plan{SectorSize: 512},
 		scratch: scratch, disk: filepath.Join(scratch, "disk.raw"),
 	}
-	require.NoError(t, createSparse(b.disk, 2<<20))
+	require.NoError(t, sparsefile.Create(b.disk, 2<<20))
 
 	err := b.makeMounted(t.Context(), part, b.disk, 0)
 

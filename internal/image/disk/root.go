@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/nestos/nosa-actions/internal/image"
+	"github.com/nestos/nosa-actions/internal/sparsefile"
 	"github.com/nestos/nosa-actions/internal/tool"
 )
 
@@ -131,7 +132,7 @@ umount "$1"
 func (b *builder) makeMounted(ctx context.Context, part image.Partition, file string, at int64) error {
 	// The makers know no offsets; what they write is little.
 	empty := filepath.Join(b.scratch, part.Label+".img")
-	if err := createSparse(empty, part.Size); err != nil {
+	if err := sparsefile.Create(empty, part.Size); err != nil {
 		return err
 	}
 	if _, err := b.run.Run(ctx, mkfsCommand(part, empty)); err != nil {

@@ -4,11 +4,16 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"github.com/nestos/nosa-actions/internal/format/ostreerepo"
 	"github.com/nestos/nosa-actions/internal/tool"
 )
 
@@ -22,56 +27,120 @@ const kargsMark = "nosa.kernel-arguments"
 // whileDeploying are options of the root's repository for as long as it is filled:
 // what is in it are links to files that are there, and room for images is looked
 // for apart.
-var whileDeploying = [][2]string{{"core.fsync", "false"}, {"core.min-free-space-percent", "0"}}
+var whileDeploying = []ostreerepo.Option{{Section: "core", Key: "fsync", Value: "false"}, {Section: "core", Key: "min-free-space-percent", Value: "0"}}
+
+// ostree runs ostree on the root. The scratch directory is thrown away: no
+// flushing, and no immutable flag, which could not be removed; images get it.
+func (s *Sysroot) ostree(ctx context.Context, args ...string) error {
+	_, err := s.run.Run(ctx, tool.Cmd{Name: "ostree", Args: args, Env: []string{
+		"OSTREE_SYSROOT_OPTS=skip-sync", "OSTREE_SYSROOT_DEBUG=mutable-deployments",
+	}})
+	return err
+}
 
 // deploy makes the physical root, with its /boot moved out of it.
 func (s *Sysroot) deploy(ctx context.Context) error {
 	s.Path = filepath.Join(s.Scratch, "sysroot")
-	repo := filepath.Join(s.Path, "ostree/repo")
-	ostree := func(args ...string) error {
-		_, err := s.run.Run(ctx, tool.Cmd{Name: "ostree", Args: args, Env: []string{
-			// The scratch directory is thrown away: no flushing, and no
-			// immutable flag, which could not be removed; images get it.
-			"OSTREE_SYSROOT_OPTS=skip-sync", "OSTREE_SYSROOT_DEBUG=mutable-deployments",
-		}})
-		return err
-	}
 	if err := os.Mkdir(s.Path, 0o755); err != nil {
 		return err
 	}
-	if err := ostree("admin", "init-fs", "--modern", s.Path); err != nil {
+	if err := s.ostree(ctx, "admin", "init-fs", "--modern", s.Path); err != nil {
 		return fmt.Errorf("initialising the root: %w", err)
 	}
-	for _, option := range whileDeploying {
-		if err := ostree("config", "--repo="+repo, "set", option[0], option[1]); err != nil {
-			return fmt.Errorf("configuring the root: %w", err)
-		}
+	if err := ostreerepo.Configure(s.repo(), whileDeploying...); err != nil {
+		return fmt.Errorf("configuring the root: %w", err)
 	}
-	if err := ostree("admin", "os-init", "--sysroot="+s.Path, s.Stateroot); err != nil {
+	if err := s.ostree(ctx, "admin", "os-init", "--sysroot="+s.Path, s.Stateroot); err != nil {
 		return fmt.Errorf("initialising stateroot %s: %w", s.Stateroot, err)
-	}
-	if err := ostree("pull-local", "--repo="+repo, "--disable-fsync", s.Repo, s.Commit); err != nil {
-		return fmt.Errorf("pulling commit %s from %s: %w", s.Commit, s.Repo, err)
-	}
-	target := s.Commit
-	if s.Config.OSTreeRemote != "" {
-		target = s.Config.OSTreeRemote + ":" + s.Ref
-		if err := ostree("refs", "--repo="+repo, "--create="+target, s.Commit); err != nil {
-			return fmt.Errorf("naming the commit %s: %w", target, err)
-		}
 	}
 	if err := prepareSyslinuxMenu(s.Path); err != nil {
 		return fmt.Errorf("preparing the boot menu: %w", err)
 	}
-	err := ostree("admin", "deploy", "--sysroot="+s.Path, "--os="+s.Stateroot, "--no-merge", "--karg-append="+kargsMark, target)
-	if err != nil {
-		return fmt.Errorf("deploying %s: %w", target, err)
+	if err := s.populate(ctx); err != nil {
+		return err
 	}
 	s.Deployment = filepath.Join(s.Path, "ostree/deploy", s.Stateroot, "deploy", s.Commit+".0")
 	if _, err := os.Stat(filepath.Join(s.Deployment, "usr")); err != nil {
 		return fmt.Errorf("the deployment is not where it should be: %w", err)
 	}
 	return s.moveBoot()
+}
+
+// repo is the repository of the root.
+func (s *Sysroot) repo() string { return filepath.Join(s.Path, "ostree/repo") }
+
+// populate brings the commit into the root's repository and deploys it. Where its
+// objects can be linked, both happen at once: until they are there, ostree finds
+// them in the repository that they come from.
+func (s *Sysroot) populate(ctx context.Context) error {
+	from, err := ostreerepo.Open(s.Repo)
+	if err != nil {
+		return err
+	}
+	to, err := ostreerepo.Open(s.repo())
+	if err != nil {
+		return err
+	}
+	if to.CanLink(from) {
+		err := s.linkAndDeploy(ctx, from, to)
+		if !errors.Is(err, unix.EMLINK) || ctx.Err() != nil {
+			return err
+		}
+		// ostree copies what has too many names; it is left to do the rest.
+	}
+	if err := s.ostree(ctx, "pull-local", "--repo="+s.repo(), "--disable-fsync", s.Repo, s.Commit); err != nil {
+		return fmt.Errorf("pulling commit %s from %s: %w", s.Commit, s.Repo, err)
+	}
+	return s.checkOut(ctx)
+}
+
+func (s *Sysroot) linkAndDeploy(ctx context.Context, from, to *ostreerepo.Repo) error {
+	sum, err := ostreerepo.ParseChecksum(s.Commit)
+	if err != nil {
+		return err
+	}
+	parent, err := filepath.Abs(from.Dir())
+	if err != nil {
+		return err
+	}
+	borrow := ostreerepo.Option{Section: "core", Key: "parent", Value: parent}
+	if err := ostreerepo.Configure(s.repo(), borrow); err != nil {
+		return err
+	}
+	group, both := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		w, err := to.NewWriter(both)
+		if err != nil {
+			return err
+		}
+		err = w.LinkCommit(both, from, sum, 2)
+		if err := errors.Join(err, w.Close()); err != nil {
+			return fmt.Errorf("linking commit %s from %s: %w", s.Commit, s.Repo, err)
+		}
+		return nil
+	})
+	group.Go(func() error { return s.checkOut(both) })
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	borrow.Value = ""
+	return ostreerepo.Configure(s.repo(), borrow)
+}
+
+// checkOut deploys the commit.
+func (s *Sysroot) checkOut(ctx context.Context) error {
+	target := s.Commit
+	if s.Config.OSTreeRemote != "" {
+		target = s.Config.OSTreeRemote + ":" + s.Ref
+		if err := s.ostree(ctx, "refs", "--repo="+s.repo(), "--create="+target, s.Commit); err != nil {
+			return fmt.Errorf("naming the commit %s: %w", target, err)
+		}
+	}
+	err := s.ostree(ctx, "admin", "deploy", "--sysroot="+s.Path, "--os="+s.Stateroot, "--no-merge", "--no-prune", "--karg-append="+kargsMark, target)
+	if err != nil {
+		return fmt.Errorf("deploying %s: %w", target, err)
+	}
+	return nil
 }
 
 // moveBoot takes what ostree put into /boot out of the root, which keeps an

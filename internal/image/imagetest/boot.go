@@ -64,7 +64,7 @@ func CD(path string) []string {
 func CommandLine(t testing.TB, fw Firmware, medium []string) []string {
 	t.Helper()
 	testkit.NeedTool(t, "qemu-system-x86_64")
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // some seconds, if nothing else runs
 	defer cancel()
 	var serial bytes.Buffer
 	args := append([]string{

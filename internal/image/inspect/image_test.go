@@ -101,7 +101,8 @@ func makeBuild(t testing.TB, dir string) inspect.Records {
 	}, image.QEMU, image.Metal, image.Metal4k)
 	require.NoError(t, err)
 	for _, kind := range []image.Kind{image.QEMU, image.Metal, image.Metal4k} {
-		require.NoError(t, s.Write(t.Context(), nil, kind, filepath.Join(dir, string(kind))))
+		_, err := s.Write(t.Context(), nil, kind, filepath.Join(dir, string(kind)))
+		require.NoError(t, err)
 	}
 	require.NoError(t, s.Close())
 	sum := sha256.Sum256(text)
@@ -204,7 +205,8 @@ func TestFilesOnXFSAreLookedAt(t *testing.T) {
 	}, image.Metal)
 	require.NoError(t, err)
 	metal := filepath.Join(dir, "metal")
-	require.NoError(t, s.Write(t.Context(), nil, image.Metal, metal))
+	_, err = s.Write(t.Context(), nil, image.Metal, metal)
+	require.NoError(t, err)
 	require.NoError(t, s.Close())
 
 	r := look(t, metal, b.of(image.Metal))

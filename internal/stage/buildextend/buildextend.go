@@ -12,6 +12,7 @@ import (
 
 	"github.com/nestos/nosa-actions/internal/atomicfile"
 	"github.com/nestos/nosa-actions/internal/image"
+	"github.com/nestos/nosa-actions/internal/image/disk"
 	"github.com/nestos/nosa-actions/internal/image/live"
 	"github.com/nestos/nosa-actions/internal/progress"
 	"github.com/nestos/nosa-actions/internal/tool"
@@ -140,12 +141,15 @@ func (s *session) begin(kind image.Kind, result *Result) (*job, error) {
 	return &job{kind: kind, meta: meta, tmp: tmp, release: end, result: result, done: make(chan struct{})}, nil
 }
 
-// finish moves an image into the build and enters it there.
-func (s *session) finish(job *job, output string) error {
+// finish moves an image into the build and enters it there. Its checksum is begun.
+func (s *session) finish(job *job, output string, begun disk.Begun) error {
 	step := s.log.Step("checksum the %s image", job.kind)
 	defer step.Stop()
-	record, err := s.publish(output)
+	record, err := s.describe(output, begun)
 	if err != nil {
+		return err
+	}
+	if err := s.move(output); err != nil {
 		return err
 	}
 	job.meta.SetImage(string(job.kind), record)
@@ -156,23 +160,15 @@ func (s *session) finish(job *job, output string) error {
 	return nil
 }
 
-// publish moves a file into the build.
-func (s *session) publish(output string) (workdir.Image, error) {
-	record, err := s.describe(output)
-	if err != nil {
-		return record, err
-	}
-	return record, s.move(output)
-}
-
-// describe reads a finished file for its checksum, while it goes to the disk.
-func (s *session) describe(output string) (record workdir.Image, err error) {
+// describe reads what is left of a finished file for its checksum, while it goes to
+// the disk.
+func (s *session) describe(output string, begun disk.Begun) (record workdir.Image, err error) {
 	var group errgroup.Group
 	if !s.dir.Transient() {
 		group.Go(func() error { return atomicfile.Flush(output) })
 	}
 	group.Go(func() (err error) {
-		record, err = workdir.DescribeImage(output)
+		record, err = workdir.DescribeRest(output, begun.SHA256, begun.Bytes)
 		return err
 	})
 	return record, group.Wait()

@@ -2,6 +2,7 @@ package buildextend
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -53,12 +54,12 @@ func (s *session) deploy(ctx context.Context, disks []*job, live *job) error {
 	for _, job := range disks {
 		group.Go(func() error {
 			output := filepath.Join(job.tmp, s.fileName(job))
-			err := sysroot.Write(each, s.log, job.kind, output)
+			begun, err := sysroot.Write(each, s.log, job.kind, output)
 			using.Done()
 			if err != nil {
 				return fmt.Errorf("make the %s image: %w", job.kind, err)
 			}
-			return s.finish(job, output)
+			return s.finish(job, output, begun)
 		})
 	}
 	if live != nil {
@@ -109,7 +110,7 @@ func (s *session) derive(ctx context.Context, job *job) error {
 	if err != nil {
 		return fmt.Errorf("make the %s image: %w", job.kind, err)
 	}
-	return s.finish(job, output)
+	return s.finish(job, output, disk.Begun{SHA256: sha256.New()})
 }
 
 func (s *session) fileName(job *job) string {
