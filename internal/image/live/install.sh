@@ -33,6 +33,7 @@ payload() {
 }
 
 on_board=${NESTOS_ON_BOARD:-/run/nestos-installer}
+objects=${NESTOS_OBJECTS:-/sysroot/ostree/repo/objects}
 device='' ignition='' platform='' reboot=1
 read -r cmdline <"${NESTOS_CMDLINE:-/proc/cmdline}"
 for arg in $cmdline; do
@@ -76,49 +77,51 @@ payload "$kind.info" >"$work/info"
 read -r want size _ build <"$work/info" || die "no $kind image is on board, which $device with sectors of $sectors bytes needs"
 [ "$(blockdev --getsize64 "$device")" -ge "$size" ] || die "$device is smaller than the image of $size bytes"
 
-# An image that differs little from metal is on board as a delta of it: DELTA is
-# the digest of what stands at its places, then their block and number of blocks.
-payload "$kind.delta" >"$work/delta"
-whole=$kind
-if [ -s "$work/delta" ]; then
-    whole=metal
-    payload metal.info >"$work/whole"
-    read -r want _ <"$work/whole"
-fi
+# unpack writes out what is on board compressed.
+unpack() { payload "$1" | zstd -dcq; }
 
-# What is unpacked goes by sha256sum, which reads $work/sum, too.
-mkfifo "$work/sum"
-watch() { sha256sum <"$work/sum" >"$work/got" & }
-unpack() { payload "$1" | zstd -dcq | tee "$work/sum"; }
-verify() {
-    wait
-    read -r got _ <"$work/got"
-    [ "$got" = "$1" ] || die "the image on board is damaged: sha256 $got instead of $1; $device holds nothing to boot"
+# raw writes out a whole image. Where it is on board in pieces, a list names the
+# files that make it, one after the other: objects of the repository (o/...), blocks
+# of them (p0.000000...), blocks that came with the list (b0000000...) and 2^N zeros
+# (zN).
+raw() {
+    payload "$1.list.zst" >"$work/list"
+    if [ ! -s "$work/list" ]; then
+        unpack "$1.raw.zst"
+        return
+    fi
+    mkdir "$work/pieces"
+    cd "$work/pieces"
+    ln -s "$objects" o
+    power=0
+    while [ "$power" -le 30 ]; do
+        truncate -s $((1 << power)) "z$power"
+        power=$((power + 1))
+    done
+    unpack "$1.blocks.zst" | split -b 4096 -d -a 7 - b
+    payload "$1.parts" >"$work/parts"
+    part=0
+    while read -r object; do
+        split -b 4096 -d -a 6 "o/$object" "p$part."
+        part=$((part + 1))
+    done <"$work/parts"
+    zstd -dcq <"$work/list" | xargs cat
+    rm -r "$work/pieces"
 }
 
 say "writing $((size >> 20)) MiB of build $build to $device"
 wipefs --all --quiet "$device"
-watch
+# What is written goes by sha256sum, too.
+mkfifo "$work/sum"
+sha256sum <"$work/sum" >"$work/got" &
 # The first MiB, which makes the disk one to boot from, waits here.
-unpack "$whole.raw.zst" | {
+raw "$kind" | tee "$work/sum" | {
     dd of="$work/head" bs=64K count=16 iflag=fullblock status=none
     dd of="$device" bs=1M seek=1 iflag=fullblock conv=fsync status=none
 }
-verify "$want"
-if [ -s "$work/delta" ]; then
-    watch
-    unpack "$kind.delta.zst" | {
-        read -r _
-        while read -r at count; do
-            to=$device
-            [ "$at" -ge 16 ] || to=$work/head
-            dd of="$to" bs=64K count="$count" seek="$at" iflag=fullblock conv=notrunc status=none <&3
-        done
-    } 3<&0 <"$work/delta"
-    read -r want <"$work/delta"
-    verify "$want"
-    sync "$device"
-fi
+wait
+read -r got _ <"$work/got"
+[ "$got" = "$want" ] || die "the image on board is damaged: sha256 $got instead of $want; $device holds nothing to boot"
 dd if="$work/head" of="$device" bs=1M conv=fsync,notrunc status=none
 udevadm settle
 blockdev --rereadpt "$device"

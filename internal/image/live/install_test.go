@@ -5,14 +5,18 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/nestos/nosa-actions/internal/image"
+	"github.com/nestos/nosa-actions/internal/image/imagetest"
+	"github.com/nestos/nosa-actions/internal/image/live"
 	"github.com/nestos/nosa-actions/internal/testkit"
 	"github.com/nestos/nosa-actions/internal/tool"
 )
@@ -24,6 +28,7 @@ type installation struct {
 	board         string
 	image         []byte
 	backing, disk string
+	objects       string
 }
 
 func newInstallation(t *testing.T, size int64, sector string) *installation {
@@ -63,24 +68,6 @@ func (i *installation) info(kind, sum string, sector int) {
 	i.put(kind+".info", fmt.Sprintf("%s %d %d 1.0\n", sum, len(i.image), sector))
 }
 
-// delta puts an image on board that differs from metal in the blocks, and
-// returns it.
-func (i *installation) delta(places ...[2]int) []byte {
-	i.t.Helper()
-	const block = 64 << 10
-	image, content, list := slices.Clone(i.image), []byte{}, ""
-	for _, place := range places {
-		changed := image[place[0]*block:][:place[1]*block]
-		slices.Reverse(changed)
-		content = append(content, changed...)
-		list += fmt.Sprintln(place[0], place[1])
-	}
-	i.info("metal4k", digest(image), 4096)
-	i.put("metal4k.delta", digest(content)+"\n"+list)
-	i.pack("metal4k.delta.zst", content)
-	return image
-}
-
 // run runs the installer with the arguments on the kernel command line.
 func (i *installation) run(args string) (string, error) {
 	i.t.Helper()
@@ -89,7 +76,7 @@ func (i *installation) run(args string) (string, error) {
 	var said strings.Builder
 	_, err := tool.Host{}.Run(i.t.Context(), tool.Cmd{
 		Name: "sh", Args: []string{"install.sh"}, Stdout: &said, Stderr: &said,
-		Env: []string{"NESTOS_CMDLINE=" + cmdline, "NESTOS_ON_BOARD=" + i.board},
+		Env: []string{"NESTOS_CMDLINE=" + cmdline, "NESTOS_ON_BOARD=" + i.board, "NESTOS_OBJECTS=" + i.objects},
 	})
 	return said.String(), err
 }
@@ -122,31 +109,47 @@ func TestInstallerLeavesNothingToBootFromADamagedImage(t *testing.T) {
 	require.NotEqual(t, string(i.image[:1<<20]), read(t, i.backing)[:1<<20])
 }
 
-func TestInstallerMakesAnImageOfMetalAndADelta(t *testing.T) {
-	i := newInstallation(t, 6<<20, "4096")
-	image := i.delta([2]int{0, 1}, [2]int{14, 2}, [2]int{16, 3}, [2]int{40, 1}, [2]int{63, 1})
+// The image is a real file system of the tree, and all that is put together with is
+// what the live system would have.
+func TestInstallerPutsPiecesTogether(t *testing.T) {
+	tree := imagetest.SmallTree(t)
+	for _, program := range []string{"split", "truncate", "xargs"} {
+		require.NoError(t, os.WriteFile(filepath.Join(tree, "usr/bin", program), nil, 0o755))
+	}
+	random := make([]byte, 9<<20)
+	_, _ = rand.NewChaCha8([32]byte{2}).Read(random) // never fails
+	clear(random[1<<20 : 2<<20])                     // a hole, which parts the file on the disk
+	require.NoError(t, os.WriteFile(filepath.Join(tree, "usr/lib/data"), random, 0o644))
+	r := of(t, tree)
+	sysroot := r.deploy(t)
+	fs := filepath.Join(t.TempDir(), "fs")
+	host(t, "mke2fs", "-q", "-t", "ext4", "-b", "4096", "-d", sysroot.Path, fs, "64m")
+	content := []byte(read(t, fs))
+	r.input.Payloads = func(context.Context) ([]live.Payload, error) {
+		return []live.Payload{{Kind: image.Metal, Path: fs, SHA256: digest(content), Size: int64(len(content))}}, nil
+	}
+	_, err := r.writeFrom(t, sysroot)
+	require.NoError(t, err)
+
+	i := newInstallation(t, 65<<20, "512")
+	i.board, i.objects = t.TempDir(), filepath.Join(sysroot.Path, "ostree/repo/objects")
+	host(t, "cp", r.path(live.Rootfs), filepath.Join(i.board, "rootfs.img"))
+	board := members(t, filepath.Join(i.board, "rootfs.img"))
+	require.Contains(t, board, "nestos-installer/metal.list.zst")
+	require.NotContains(t, board, "nestos-installer/metal.raw.zst")
+	blocks := host(t, "sh", "-c", `cpio --quiet -i --to-stdout nestos-installer/metal.blocks.zst <"$1" | zstd -dc | wc -c`, "sh", filepath.Join(i.board, "rootfs.img"))
+	left, err := strconv.Atoi(strings.TrimSpace(blocks))
+	require.NoError(t, err)
+	require.Less(t, left, 2<<20, "the data are an object in parts")
 	said, err := i.run("nestos.inst.install_dev=" + i.disk)
 	require.NoError(t, err, said)
-	require.True(t, read(t, i.backing)[:len(image)] == string(image))
-}
+	require.True(t, read(t, i.backing)[:len(content)] == string(content))
 
-func TestInstallerLeavesNothingToBootFromADamagedDelta(t *testing.T) {
-	for name, damage := range map[string]func(*installation){
-		"in its content": func(i *installation) { i.pack("metal4k.delta.zst", make([]byte, 2*64<<10)) },
-		"too short":      func(i *installation) { i.pack("metal4k.delta.zst", i.image[:64<<10]) },
-		"in its base":    func(i *installation) { i.pack("metal.raw.zst", make([]byte, 4<<20)) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			i := newInstallation(t, 6<<20, "4096")
-			image := i.delta([2]int{0, 1}, [2]int{40, 1})
-			damage(i)
-			said, err := i.run("nestos.inst.install_dev=" + i.disk)
-			require.Error(t, err)
-			require.Contains(t, said, "the image on board is damaged")
-			require.NotEqual(t, string(image[:1<<20]), read(t, i.backing)[:1<<20])
-			require.NotEqual(t, string(i.image[:1<<20]), read(t, i.backing)[:1<<20])
-		})
-	}
+	i.objects = t.TempDir()
+	said, err = i.run("nestos.inst.install_dev=" + i.disk)
+	require.Error(t, err)
+	require.Contains(t, said, "the image on board is damaged")
+	require.NotEqual(t, string(content[:1<<20]), read(t, i.backing)[:1<<20])
 }
 
 func TestInstallerRefuses(t *testing.T) {

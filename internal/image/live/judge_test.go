@@ -163,7 +163,7 @@ func payloadsOnBoard(t *testing.T, r *request) {
 	require.Equal(t, []string{
 		"root.squashfs", "etc", "etc/nestos-live-rootfs", "nestos-installer",
 		"nestos-installer/metal.info", "nestos-installer/metal.raw.zst",
-		"nestos-installer/metal4k.info", "nestos-installer/metal4k.delta", "nestos-installer/metal4k.delta.zst",
+		"nestos-installer/metal4k.info", "nestos-installer/metal4k.raw.zst",
 	}, members(t, rootfs))
 	cat := func(name, filter string) string {
 		file := filepath.Join(t.TempDir(), "member")
@@ -174,8 +174,5 @@ func payloadsOnBoard(t *testing.T, r *request) {
 	require.Equal(t, "sum-metal 4194304 512 24.03-LTS.20250114.0\n", cat("nestos-installer/metal.info", "cat"))
 	require.Equal(t, "sum-metal4k 4194304 4096 24.03-LTS.20250114.0\n", cat("nestos-installer/metal4k.info", "cat"))
 	require.True(t, cat("nestos-installer/metal.raw.zst", "zstd -dc") == string(metal()))
-	const block = 64 << 10
-	changed := append(metal4k()[:block:block], metal4k()[2<<20:2<<20+block]...)
-	require.True(t, cat("nestos-installer/metal4k.delta.zst", "zstd -dc") == string(changed))
-	require.Equal(t, fmt.Sprintf("%x\n0 1\n32 1\n", sha256.Sum256(changed)), cat("nestos-installer/metal4k.delta", "cat"))
+	require.True(t, cat("nestos-installer/metal4k.raw.zst", "zstd -dc") == string(metal4k()))
 }

@@ -70,9 +70,9 @@ type builder struct {
 	kargs  string // of the live system
 }
 
-// copies is how much room the work takes, by the size of the tree: its squashfs
-// and the payload, each about half as large, as they are, in rootfs.img and in
-// the ISO.
+// copies is how much room the work takes at most, by the size of the tree: its
+// squashfs and the payload, which is as large if it is not in pieces, as they are,
+// in rootfs.img and in the ISO. Each is about half as large as the tree.
 const copies = 3
 
 // Check refuses, before any work, what the artifacts cannot be made from.

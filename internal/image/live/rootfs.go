@@ -51,23 +51,31 @@ func writeRootfs(path, squashfs, buildID string, payloads []packed) (string, err
 }
 
 // addPayload adds what the installer reads of a payload: KIND.info, and KIND.raw.zst
-// with the image or KIND.delta.zst with the content of the delta KIND.delta.
+// with the image, or KIND.list.zst with the list of its pieces, KIND.parts with the
+// objects that are in it in parts and KIND.blocks.zst with blocks of no object.
 func (a *archive) addPayload(p packed) error {
 	name := payloadDir + "/" + string(p.Kind)
 	if err := a.file(name+".info", p.info()); err != nil {
 		return err
 	}
-	content := name + ".raw.zst"
-	if p.delta != "" {
-		content = name + ".delta.zst"
-		if err := a.file(name+".delta", p.delta); err != nil {
-			return err
-		}
+	if p.list == "" {
+		return a.take(name+".raw.zst", p.file)
 	}
-	if err := a.addFile(content, p.file); err != nil {
+	if err := a.file(name+".parts", p.parts); err != nil {
 		return err
 	}
-	return os.Remove(p.file)
+	if err := a.take(name+".list.zst", p.list); err != nil {
+		return err
+	}
+	return a.take(name+".blocks.zst", p.file)
+}
+
+// take adds a file and removes it.
+func (a *archive) take(name, path string) error {
+	if err := a.addFile(name, path); err != nil {
+		return err
+	}
+	return os.Remove(path)
 }
 
 // addFile adds what a file holds. A member of an initrd has at most 4 GiB.
