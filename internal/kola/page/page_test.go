@@ -15,6 +15,7 @@ import (
 	"github.com/nestos/nosa-actions/internal/kola"
 	"github.com/nestos/nosa-actions/internal/kola/page"
 	"github.com/nestos/nosa-actions/internal/testkit"
+	"github.com/nestos/nosa-actions/internal/testkit/browsertest"
 )
 
 // measured is a real start of nestos-mini.
@@ -104,3 +105,6 @@ func TestPageOfARunWithoutGuests(t *testing.T) {
 	require.NotContains(t, text, "<svg")
 	require.NotContains(t, text, "What has changed")
 }
+
+// TestInABrowser looks at the page as people do.
+func TestInABrowser(t *testing.T) { browsertest.Look(t, render(t, sample(t)), 150) }

@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +18,7 @@ import (
 	"github.com/nestos/nosa-actions/internal/format/streammeta"
 	"github.com/nestos/nosa-actions/internal/release/page"
 	"github.com/nestos/nosa-actions/internal/testkit"
+	"github.com/nestos/nosa-actions/internal/testkit/browsertest"
 	"github.com/nestos/nosa-actions/internal/tool"
 )
 
@@ -254,8 +257,10 @@ func TestCommandsVerifyWhatTheyDownload(t *testing.T) {
 		require.NoError(t, os.WriteFile(filepath.Join(www, name), []byte(piece), 0o644))
 		a.Parts = append(a.Parts, streammeta.Part{Name: name, Size: int64(len(piece)), SHA256: sum(piece)})
 	}
+	server := httptest.NewServer(http.FileServer(http.Dir(www)))
+	defer server.Close()
 	text := render(t, page.Site{Name: "os", Releases: []page.Release{{Assets: streammeta.Assets{
-		Release: "1", BaseURL: serve(t, www), Assets: []streammeta.Asset{a},
+		Release: "1", BaseURL: server.URL, Assets: []streammeta.Asset{a},
 	}}}})
 	var commands []string
 	for _, n := range elements(t, text) {
@@ -268,3 +273,6 @@ func TestCommandsVerifyWhatTheyDownload(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "os.raw.zst: OK\n", string(out))
 }
+
+// TestInABrowser looks at the page as people do.
+func TestInABrowser(t *testing.T) { browsertest.Look(t, render(t, sample()), 200) }

@@ -1,4 +1,6 @@
-package page_test
+// Package browsertest looks at pages of ours in a real browser, on a phone and on a
+// desktop.
+package browsertest
 
 import (
 	_ "embed"
@@ -16,16 +18,10 @@ import (
 	"github.com/nestos/nosa-actions/internal/tool"
 )
 
-func serve(t *testing.T, dir string) string {
-	s := httptest.NewServer(http.FileServer(http.Dir(dir)))
-	t.Cleanup(s.Close)
-	return s.URL
-}
-
 // probe is a page that shows ours in frames of several widths and writes down
 // what a person would see.
 //
-//go:embed testdata/probe.html
+//go:embed probe.html
 var probe []byte
 
 // seen is what the probe finds in one frame.
@@ -41,19 +37,23 @@ type seen struct {
 	Dark     bool
 }
 
-// The browser is named by NOSA_BROWSER; make page sets it.
-func TestInABrowser(t *testing.T) {
+// Look demands of a page with more than so many elements of text that it can be read
+// and used in windows of all widths, in both colour schemes. The browser is named by
+// NOSA_BROWSER; make page sets it.
+func Look(t *testing.T, page string, texts int) {
+	t.Helper()
 	browser := os.Getenv("NOSA_BROWSER")
 	if browser == "" {
 		t.Skip("NOSA_BROWSER names no browser: see make page")
 	}
 	www := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(www, "index.html"), []byte(render(t, sample(t))), 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(www, "index.html"), []byte(page), 0o644))
 	require.NoError(t, os.WriteFile(filepath.Join(www, "probe.html"), probe, 0o644))
-	url := serve(t, www)
+	server := httptest.NewServer(http.FileServer(http.Dir(www)))
+	defer server.Close()
 	for scheme, setting := range map[string]string{"dark": "0", "light": "1"} {
 		t.Run(scheme, func(t *testing.T) {
-			frames := look(t, browser, url+"/probe.html", "--blink-settings=preferredColorScheme="+setting)
+			frames := look(t, browser, server.URL+"/probe.html", "--blink-settings=preferredColorScheme="+setting)
 			require.Len(t, frames, 3)
 			for i, width := range []int{320, 360, 1280} {
 				f := frames[i]
@@ -63,7 +63,7 @@ func TestInABrowser(t *testing.T) {
 				require.Empty(t, f.Cut)
 				require.Empty(t, f.Faint)
 				require.Empty(t, f.Small)
-				require.Greater(t, f.Texts, 150)
+				require.Greater(t, f.Texts, texts)
 				require.Equal(t, scheme == "dark", f.Dark)
 				requireOutline(t, f.Headings)
 			}
@@ -73,6 +73,7 @@ func TestInABrowser(t *testing.T) {
 
 // requireOutline demands one h1 and no level left out.
 func requireOutline(t *testing.T, levels []int) {
+	t.Helper()
 	require.NotEmpty(t, levels)
 	require.Equal(t, 1, levels[0])
 	for i := 1; i < len(levels); i++ {
@@ -83,6 +84,7 @@ func requireOutline(t *testing.T, levels []int) {
 
 // look opens the probe and reads what it has written into itself.
 func look(t *testing.T, browser, url string, more ...string) (frames []seen) {
+	t.Helper()
 	out, err := tool.Host{}.Run(t.Context(), tool.Cmd{Name: browser, Args: append(more,
 		"--no-sandbox", "--disable-gpu", "--user-data-dir="+t.TempDir(), "--window-size=1400,900",
 		"--virtual-time-budget=5000", "--dump-dom", url)})
