@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -30,6 +31,17 @@ func NeedRoot(t testing.TB) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		Miss(t, "needs root")
+	}
+}
+
+// NeedFilesystem skips where the kernel knows no such file system: that, no package
+// can mend.
+func NeedFilesystem(t testing.TB, name string) {
+	t.Helper()
+	known, err := os.ReadFile("/proc/filesystems")
+	require.NoError(t, err)
+	if !slices.Contains(strings.Fields(string(known)), name) {
+		t.Skip("this kernel does not know " + name)
 	}
 }
 

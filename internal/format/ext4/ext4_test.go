@@ -3,13 +3,11 @@ package ext4_test
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -18,34 +16,6 @@ import (
 	"github.com/nestos/nosa-actions/internal/testkit"
 	"github.com/nestos/nosa-actions/internal/tool"
 )
-
-// sample makes a directory with what makes file systems hard to read.
-func sample(t testing.TB) string {
-	t.Helper()
-	dir := t.TempDir()
-	require.NoError(t, os.MkdirAll(filepath.Join(dir, "many"), 0o755))
-	for i := range 400 { // enough for a hashed directory
-		require.NoError(t, os.WriteFile(filepath.Join(dir, "many", fmt.Sprintf("file-with-a-long-name-%04d", i)), nil, 0o640))
-	}
-	write := func(name string, content []byte, mode fs.FileMode) {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), content, 0o600))
-		require.NoError(t, os.Chmod(filepath.Join(dir, name), mode))
-	}
-	write("empty", nil, 0o644)
-	write("setuid", []byte("#!/bin/sh\n"), fs.ModeSetuid|0o755)
-	write("big", bytes.Repeat([]byte("0123456789abcdef"), 300_000), 0o644)
-	f, err := os.Create(filepath.Join(dir, "sparse"))
-	require.NoError(t, err)
-	for i := range int64(600) { // more extents than an inode holds
-		_, err = f.WriteAt([]byte("data"), i*16384)
-		require.NoError(t, err)
-	}
-	require.NoError(t, f.Truncate(12<<20+5))
-	require.NoError(t, f.Close())
-	require.NoError(t, os.Symlink("big", filepath.Join(dir, "short-link")))
-	require.NoError(t, os.Symlink(strings.Repeat("/long", 100), filepath.Join(dir, "long-link")))
-	return dir
-}
 
 func image(t testing.TB, dir string, options ...string) []byte {
 	t.Helper()
@@ -60,7 +30,7 @@ func image(t testing.TB, dir string, options ...string) []byte {
 }
 
 func TestReadsWhatMke2fsWrites(t *testing.T) {
-	dir := sample(t)
+	dir := testkit.SampleTree(t, 400)
 	for name, options := range map[string][]string{
 		"default":       nil,
 		"1 KiB blocks":  {"-b", "1024"},

@@ -2,13 +2,9 @@ package xfs_test
 
 import (
 	"bytes"
-	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -18,45 +14,13 @@ import (
 	"github.com/nestos/nosa-actions/internal/tool"
 )
 
-// sample makes a directory with what makes file systems hard to read.
-func sample(t testing.TB) string {
-	t.Helper()
-	dir := t.TempDir()
-	require.NoError(t, os.MkdirAll(filepath.Join(dir, "many"), 0o755))
-	for i := range 1000 { // enough for a hashed directory
-		require.NoError(t, os.WriteFile(filepath.Join(dir, "many", fmt.Sprintf("file-with-a-long-name-%04d", i)), nil, 0o640))
-	}
-	write := func(name string, content []byte, mode fs.FileMode) {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), content, 0o600))
-		require.NoError(t, os.Chmod(filepath.Join(dir, name), mode))
-	}
-	write("empty", nil, 0o644)
-	write("setuid", []byte("#!/bin/sh\n"), fs.ModeSetuid|0o755)
-	write("big", bytes.Repeat([]byte("0123456789abcdef"), 300_000), 0o644)
-	f, err := os.Create(filepath.Join(dir, "sparse"))
-	require.NoError(t, err)
-	for i := range int64(600) { // more extents than an inode holds
-		_, err = f.WriteAt([]byte("data"), i*16384)
-		require.NoError(t, err)
-	}
-	require.NoError(t, f.Truncate(12<<20+5))
-	require.NoError(t, f.Close())
-	require.NoError(t, os.Symlink("big", filepath.Join(dir, "short-link")))
-	require.NoError(t, os.Symlink(strings.Repeat("/long", 100), filepath.Join(dir, "long-link")))
-	return dir
-}
-
 // image makes a file system with the content of a directory, which only the
 // kernel can put there.
 func image(t testing.TB, dir string, options ...string) []byte {
 	t.Helper()
 	testkit.NeedRoot(t)
 	testkit.NeedTool(t, "mkfs.xfs", "unshare", "mount")
-	known, err := os.ReadFile("/proc/filesystems")
-	require.NoError(t, err)
-	if !slices.Contains(strings.Fields(string(known)), "xfs") {
-		t.Skip("this kernel does not know xfs")
-	}
+	testkit.NeedFilesystem(t, "xfs")
 	file := filepath.Join(t.TempDir(), "fs")
 	require.NoError(t, os.WriteFile(file, nil, 0o644))
 	require.NoError(t, os.Truncate(file, 320<<20))
@@ -73,7 +37,7 @@ func image(t testing.TB, dir string, options ...string) []byte {
 }
 
 func TestReadsWhatTheKernelWrites(t *testing.T) {
-	dir := sample(t)
+	dir := testkit.SampleTree(t, 1000)
 	for name, options := range map[string][]string{
 		"default": nil, "1 KiB blocks": {"-b", "size=1024"}, "4k sectors": {"-s", "size=4096"},
 		"large directories": {"-n", "size=16384"}, "many extents": {"-i", "nrext64=1"},

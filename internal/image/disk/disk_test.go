@@ -181,16 +181,6 @@ func TestMetal4kImageBootsFromLargeSectors(t *testing.T) {
 	require.Equal(t, "[origin]\nrefspec="+in.Commit, img.cat(t, image.RootPartition, deployment+".origin"))
 }
 
-// needFilesystem skips where the kernel cannot mount one.
-func needFilesystem(t *testing.T, name string) {
-	t.Helper()
-	known, err := os.ReadFile("/proc/filesystems")
-	require.NoError(t, err)
-	if !slices.Contains(strings.Fields(string(known)), name) {
-		t.Skip("this kernel does not know " + name)
-	}
-}
-
 func TestRootThatNoToolFillsIsMadeThroughAPrivateMount(t *testing.T) {
 	for name, judge := range map[string][]string{
 		"xfs":   {"xfs_repair", "-n", "-f"},
@@ -198,7 +188,7 @@ func TestRootThatNoToolFillsIsMadeThroughAPrivateMount(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			testkit.NeedTool(t, "mkfs."+name, judge[0], "unshare")
-			needFilesystem(t, name)
+			testkit.NeedFilesystem(t, name)
 			in := input(t, image.Metal, "rootfs: "+name+"\n")
 
 			require.NoError(t, in.write(t.Context(), tool.Host{}))
@@ -243,7 +233,7 @@ func TestVerityIsAFeatureOfBothFilesystems(t *testing.T) {
 func TestImagesShareOneDeployment(t *testing.T) {
 	for _, filesystem := range []string{"ext4", "xfs", "btrfs"} {
 		t.Run(filesystem, func(t *testing.T) {
-			needFilesystem(t, filesystem)
+			testkit.NeedFilesystem(t, filesystem)
 			in := input(t, image.QEMU, "size: 2\nrootfs: "+filesystem+"\n")
 			kinds := []image.Kind{image.QEMU, image.Metal, image.Metal4k}
 			s, err := disk.Deploy(t.Context(), tool.Host{}, nil, in.Source, kinds...)

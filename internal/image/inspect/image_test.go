@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -188,11 +187,7 @@ func TestWhatIsNoDiskIsSaid(t *testing.T) {
 
 func TestFilesOnXFSAreLookedAt(t *testing.T) {
 	b := small(t)
-	known, err := os.ReadFile("/proc/filesystems")
-	require.NoError(t, err)
-	if !slices.Contains(strings.Fields(string(known)), "xfs") {
-		t.Skip("this kernel does not know xfs")
-	}
+	testkit.NeedFilesystem(t, "xfs")
 	testkit.NeedTool(t, "mkfs.xfs", "unshare", "mount")
 	dir := t.TempDir()
 	yaml := filepath.Join(dir, "image.yaml")
