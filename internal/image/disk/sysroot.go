@@ -41,6 +41,26 @@ func (s *Sysroot) ostree(ctx context.Context, args ...string) error {
 // deploy makes the physical root, with its /boot moved out of it.
 func (s *Sysroot) deploy(ctx context.Context) error {
 	s.Path = filepath.Join(s.Scratch, "sysroot")
+	err := s.deployBy(ctx, s.linkAndDeploy)
+	if errors.Is(err, errCannotLink) || errors.Is(err, unix.EMLINK) || errors.Is(err, unix.EXDEV) {
+		// ostree copies what cannot be linked.
+		if err := os.RemoveAll(s.Path); err != nil {
+			return err
+		}
+		err = s.deployBy(ctx, s.pullAndDeploy)
+	}
+	if err != nil {
+		return err
+	}
+	s.Deployment = filepath.Join(s.Path, "ostree/deploy", s.Stateroot, "deploy", s.Commit+".0")
+	if _, err := os.Stat(filepath.Join(s.Deployment, "usr")); err != nil {
+		return fmt.Errorf("the deployment is not where it should be: %w", err)
+	}
+	return s.moveBoot()
+}
+
+// deployBy makes the physical root, into which populate brings the commit.
+func (s *Sysroot) deployBy(ctx context.Context, populate func(context.Context) error) error {
 	if err := os.Mkdir(s.Path, 0o755); err != nil {
 		return err
 	}
@@ -56,23 +76,18 @@ func (s *Sysroot) deploy(ctx context.Context) error {
 	if err := prepareSyslinuxMenu(s.Path); err != nil {
 		return fmt.Errorf("preparing the boot menu: %w", err)
 	}
-	if err := s.populate(ctx); err != nil {
-		return err
-	}
-	s.Deployment = filepath.Join(s.Path, "ostree/deploy", s.Stateroot, "deploy", s.Commit+".0")
-	if _, err := os.Stat(filepath.Join(s.Deployment, "usr")); err != nil {
-		return fmt.Errorf("the deployment is not where it should be: %w", err)
-	}
-	return s.moveBoot()
+	return populate(ctx)
 }
 
 // repo is the repository of the root.
 func (s *Sysroot) repo() string { return filepath.Join(s.Path, "ostree/repo") }
 
-// populate brings the commit into the root's repository and deploys it. Where its
-// objects can be linked, both happen at once: until they are there, ostree finds
-// them in the repository that they come from.
-func (s *Sysroot) populate(ctx context.Context) error {
+// errCannotLink means that objects cannot be linked from one repository to another.
+var errCannotLink = errors.New("objects cannot be linked")
+
+// linkAndDeploy links the commit's objects and deploys it at once: until they are
+// there, ostree finds them in the repository that they come from.
+func (s *Sysroot) linkAndDeploy(ctx context.Context) error {
 	from, err := ostreerepo.Open(s.Repo)
 	if err != nil {
 		return err
@@ -81,25 +96,14 @@ func (s *Sysroot) populate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if to.CanLink(from) {
-		err := s.linkAndDeploy(ctx, from, to)
-		if !errors.Is(err, unix.EMLINK) || ctx.Err() != nil {
-			return err
-		}
-		// ostree copies what has too many names; it is left to do the rest.
+	if !to.CanLink(from) {
+		return errCannotLink
 	}
-	if err := s.ostree(ctx, "pull-local", "--repo="+s.repo(), "--disable-fsync", s.Repo, s.Commit); err != nil {
-		return fmt.Errorf("pulling commit %s from %s: %w", s.Commit, s.Repo, err)
-	}
-	return s.checkOut(ctx)
-}
-
-func (s *Sysroot) linkAndDeploy(ctx context.Context, from, to *ostreerepo.Repo) error {
 	sum, err := ostreerepo.ParseChecksum(s.Commit)
 	if err != nil {
 		return err
 	}
-	parent, err := filepath.Abs(from.Dir())
+	parent, err := filepath.Abs(s.Repo)
 	if err != nil {
 		return err
 	}
@@ -125,6 +129,14 @@ func (s *Sysroot) linkAndDeploy(ctx context.Context, from, to *ostreerepo.Repo) 
 	}
 	borrow.Value = ""
 	return ostreerepo.Configure(s.repo(), borrow)
+}
+
+// pullAndDeploy does the same one after the other, from a repository of any mode.
+func (s *Sysroot) pullAndDeploy(ctx context.Context) error {
+	if err := s.ostree(ctx, "pull-local", "--repo="+s.repo(), "--disable-fsync", s.Repo, s.Commit); err != nil {
+		return fmt.Errorf("pulling commit %s from %s: %w", s.Commit, s.Repo, err)
+	}
+	return s.checkOut(ctx)
 }
 
 // checkOut deploys the commit.

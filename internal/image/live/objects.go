@@ -20,7 +20,7 @@ type object struct {
 	size int64
 }
 
-// place of an object: its block of that number.
+// blockOf is a block of an object, by its number.
 type blockOf struct {
 	*object
 	block int64
