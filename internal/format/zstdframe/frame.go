@@ -31,6 +31,13 @@ func (f *frame) release() {
 	}
 }
 
+// clear gives back the memory of a frame that nobody uses.
+func (f *frame) clear() {
+	leave(f.packed)
+	leave(f.room)
+	f.packed, f.room, f.blocks, f.parts = nil, nil, nil, nil
+}
+
 // next reads one whole frame, passing over those without content. The error is
 // io.EOF only between frames.
 func (z *Reader) next(f *frame) error {
@@ -59,7 +66,7 @@ func (z *Reader) next(f *frame) error {
 // fill reads a frame to its end, of which only the blocks' heads tell.
 func (z *Reader) fill(f *frame) error {
 	if f.packed == nil {
-		f.packed = make([]byte, 0, z.limit())
+		f.packed = room(z.limit())
 	}
 	f.packed, f.blocks = f.packed[:0], f.blocks[:0]
 	if _, err := z.take(f, f.header.HeaderSize); err != nil {
@@ -127,7 +134,7 @@ func (f *frame) open(dec *zstd.Decoder, limit int) {
 		return
 	}
 	if f.room == nil {
-		f.room = make([]byte, 0, limit+maxBlock+64) // with what the decoder wants behind for its fastest way
+		f.room = room(limit + maxBlock + 64) // with what the decoder wants behind for its fastest way
 	}
 	content, err := dec.DecodeAll(f.packed, f.room[:0])
 	if err != nil {

@@ -155,7 +155,16 @@ func (z *Reader) Close() error {
 		close(z.quit)
 		z.ended.Wait()
 		z.dec.Close()
+		if z.frame != nil {
+			z.frame.release()
+		}
 		z.rest, z.frame, z.err = nil, nil, errors.New("zstd: read after close")
+		for f := range z.queue {
+			f.release()
+		}
+		for n := len(z.free); n > 0; n-- {
+			(<-z.free).clear()
+		}
 	})
 	return nil
 }
