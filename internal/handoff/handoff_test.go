@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/nestos/nosa-actions/internal/handoff"
 	"github.com/nestos/nosa-actions/internal/testkit"
@@ -72,6 +73,42 @@ func TestPlainTarReadsAPack(t *testing.T) {
 
 		require.NoError(t, os.Remove(filepath.Join(dst, handoff.ManifestName)))
 		requireSame(t, snapshot(t, src), snapshot(t, dst), seed)
+	}
+}
+
+// A change of owner takes away capabilities, setuid and setgid, so they come last.
+func TestCapabilitiesSurvive(t *testing.T) {
+	testkit.NeedRoot(t)
+	testkit.NeedTool(t, "tar", "zstd")
+	src, dst, plain := t.TempDir(), t.TempDir(), t.TempDir()
+	path := filepath.Join(src, "ping")
+	require.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\n"), 0o755))
+	require.NoError(t, os.Chown(path, 12, 34))
+	require.NoError(t, unix.Chmod(path, 0o6755))
+	// struct vfs_cap_data of linux/capability.h: revision 2, effective, with CAP_NET_RAW permitted.
+	capability := []byte{1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+	require.NoError(t, unix.Setxattr(path, "security.capability", capability, 0))
+	data := pack(t, src)
+	file := filepath.Join(t.TempDir(), "pack.tar.zst")
+	require.NoError(t, os.WriteFile(file, data, 0o600))
+
+	require.NoError(t, unpack(t, data, dst))
+	_, err := tool.Host{}.Run(t.Context(), tool.Cmd{Name: "tar", Args: []string{
+		"--zstd", "--xattrs", "--xattrs-include=*", "--same-permissions", "-C", plain, "-xf", file,
+	}})
+	require.NoError(t, err)
+
+	for _, root := range []string{dst, plain} {
+		path := filepath.Join(root, "ping")
+		got := make([]byte, 100)
+		n, err := unix.Getxattr(path, "security.capability", got)
+		require.NoError(t, err)
+		require.Equal(t, capability, got[:n])
+		var st unix.Stat_t
+		require.NoError(t, unix.Stat(path, &st))
+		require.EqualValues(t, 0o106755, st.Mode)
+		require.EqualValues(t, 12, st.Uid)
+		require.EqualValues(t, 34, st.Gid)
 	}
 }
 
