@@ -1,6 +1,7 @@
 package handoff
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -10,26 +11,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 
-	chunkers "github.com/PlakarKorp/go-cdc-chunkers"
-	_ "github.com/PlakarKorp/go-cdc-chunkers/chunkers/fastcdc" // registers chunkerName
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 )
-
-// Content is cut where it says itself, so that what was only moved, or has
-// something before it that was not there, is cut at the same places again. The
-// numbers weigh the size of manifests (some 100 bytes a chunk) against what is
-// found again.
-const (
-	chunkerName = "fastcdc-v1.0.0"
-	minChunk    = 512 << 10
-	meanChunk   = 1 << 20
-	maxChunk    = 4 << 20
-)
-
-// sideBySide is from how many bytes on two digests are made at once.
-const sideBySide = 64 << 10
 
 // stamp tells whether a file was written to since.
 type stamp struct {
@@ -52,24 +39,21 @@ var errChanged = errors.New("changed while it was packed; let no stage run meanw
 // stamps of the files as they were read.
 func digestAll(ctx context.Context, root string, entries []Entry) ([]stamp, error) {
 	stamps := make([]stamp, len(entries))
-	cutters := make(chan *cutter, workers()) // each has a buffer
+	digesters := make(chan *digester, workers()) // each has buffers
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(workers())
-	for i := range entries {
+	for _, i := range largestFirst(entries) {
 		e := &entries[i]
-		if e.Type != File {
-			continue
-		}
 		g.Go(func() error {
-			var c *cutter
+			var d *digester
 			select {
-			case c = <-cutters:
+			case d = <-digesters:
 			default:
-				c = new(cutter)
+				d = newDigester()
 			}
-			defer func() { cutters <- c }()
+			defer func() { digesters <- d }()
 			var err error
-			if stamps[i], err = c.digest(ctx, root, e); err != nil {
+			if stamps[i], err = d.digest(ctx, root, e); err != nil {
 				return fmt.Errorf("read %s: %w", e.Path, err)
 			}
 			return nil
@@ -78,13 +62,33 @@ func digestAll(ctx context.Context, root string, entries []Entry) ([]stamp, erro
 	return stamps, g.Wait()
 }
 
-// cutter cuts files into chunks, one after another.
-type cutter struct {
-	chunker *chunkers.Chunker
+// largestFirst lists the files so that the cores end at about the same time.
+func largestFirst(entries []Entry) []int {
+	var list []int
+	for i, e := range entries {
+		if e.Type == File {
+			list = append(list, i)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b int) int { return cmp.Compare(entries[b].Size, entries[a].Size) })
+	return list
+}
+
+// digester cuts files into chunks, one after another. While it reads and cuts, what
+// was read before is digested.
+type digester struct {
+	bufs    [2][]byte // one is filled, the other one digested
+	running sync.WaitGroup
+	whole   hash.Hash
+	chunks  []Chunk
+}
+
+func newDigester() *digester {
+	return &digester{bufs: [2][]byte{make([]byte, maxChunk), make([]byte, maxChunk)}, whole: sha256.New()}
 }
 
 // digest finds the file's holes, chunks and digest.
-func (c *cutter) digest(ctx context.Context, root string, e *Entry) (stamp, error) {
+func (d *digester) digest(ctx context.Context, root string, e *Entry) (stamp, error) {
 	f, err := os.Open(filepath.Join(root, string(e.Path)))
 	if err != nil {
 		return stamp{}, err
@@ -100,65 +104,59 @@ func (c *cutter) digest(ctx context.Context, root string, e *Entry) (stamp, erro
 	if e.Extents, e.Sparse, err = extents(f, e.Size); err != nil {
 		return stamp{}, err
 	}
-	whole := sha256.New()
+	defer d.running.Wait()
+	d.whole.Reset()
+	d.chunks = nil
 	for _, x := range e.spans() {
-		in := interruptible{ctx, io.NewSectionReader(f, x.Offset, x.Length)}
-		n, err := c.cut(in, e, whole)
-		if err != nil {
+		if err := d.span(ctx, f, x, e.data()); err != nil {
 			return stamp{}, err
 		}
-		if n != x.Length {
-			return stamp{}, errChanged
-		}
 	}
-	e.SHA256 = hex.EncodeToString(whole.Sum(nil))
-	if len(e.Chunks) == 1 {
-		e.Chunks = nil // the digest of the file says it
-	}
+	d.running.Wait()
+	e.SHA256 = hex.EncodeToString(d.whole.Sum(nil))
+	e.Chunks = d.chunks
 	return was, nil
 }
 
-// cut appends the chunks of r and adds them to the digest of the whole.
-func (c *cutter) cut(r io.Reader, e *Entry, whole hash.Hash) (int64, error) {
-	if c.chunker == nil {
-		var err error
-		c.chunker, err = chunkers.NewChunker(chunkerName, r, &chunkers.ChunkerOpts{MinSize: minChunk, NormalSize: meanChunk, MaxSize: maxChunk})
-		if err != nil {
-			return 0, fmt.Errorf("set up chunks: %w", err)
+// span cuts a part of a file that has data bytes in all.
+func (d *digester) span(ctx context.Context, f *os.File, x Extent, data int64) error {
+	var rest []byte // what the next chunk begins with
+	for at := x.Offset; at < x.end(); {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
-	} else {
-		c.chunker.Reset(r)
+		d.bufs[0], d.bufs[1] = d.bufs[1], d.bufs[0]
+		buf := d.bufs[0]
+		n := copy(buf, rest)
+		k := int(min(int64(len(buf)-n), x.end()-at))
+		if got, err := f.ReadAt(buf[n:n+k], at); got < k {
+			return unlessEnded(err, errChanged)
+		}
+		at += int64(k)
+		buf = buf[:n+k]
+		lengths, sum := cuts(buf, at == x.end())
+		rest = buf[sum:]
+		d.add(buf[:sum], lengths, data)
 	}
-	var read int64
-	for {
-		chunk, err := c.chunker.Next()
-		if err != nil && !errors.Is(err, io.EOF) {
-			return read, err
-		}
-		if len(chunk) > 0 {
-			read += int64(len(chunk))
-			e.Chunks = append(e.Chunks, Chunk{Length: int64(len(chunk)), SHA256: both(whole, chunk)})
-		}
-		if err != nil {
-			return read, nil
-		}
-	}
+	return nil
 }
 
-// both adds a chunk to the digest of the whole and gives its own, at once.
-func both(whole hash.Hash, chunk []byte) string {
-	if len(chunk) < sideBySide {
-		whole.Write(chunk)
-		return digest(chunk)
+// add begins to digest chunks that lie one behind the other. A chunk that is all of
+// a file's data is told by the digest of the file.
+func (d *digester) add(content []byte, lengths []int, data int64) {
+	d.running.Wait()
+	if int64(lengths[0]) == data {
+		d.whole.Write(content)
+		return
 	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		whole.Write(chunk)
-	}()
-	sum := digest(chunk)
-	<-done
-	return sum
+	d.running.Go(func() { d.whole.Write(content) })
+	d.running.Go(func() {
+		at := 0
+		for _, n := range lengths {
+			d.chunks = append(d.chunks, Chunk{Length: int64(n), SHA256: digest(content[at : at+n])})
+			at += n
+		}
+	})
 }
 
 func digest(data []byte) string {

@@ -16,6 +16,9 @@ import (
 // errAltered is what any difference between manifest and members means.
 var errAltered = errors.New("the pack was altered or is damaged; run the job that made it again")
 
+// errStopped is what ends the work when the context has ended, which has the cause.
+var errStopped = errors.New("stopped")
+
 // extractor writes the members of a pack below a staging directory.
 type extractor struct {
 	in    *zstdframe.Reader
@@ -42,6 +45,9 @@ func extract(ctx context.Context, in *zstdframe.Reader, stage string, m *Manifes
 	if differs := x.check.group.Wait(); err == nil {
 		err = differs
 	}
+	if errors.Is(err, errStopped) {
+		err = context.Cause(x.check.ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -60,7 +66,7 @@ func extract(ctx context.Context, in *zstdframe.Reader, stage string, m *Manifes
 func (x *extractor) members(list []Entry) error {
 	for _, e := range list {
 		if x.check.ctx.Err() != nil {
-			return context.Cause(x.check.ctx)
+			return errStopped
 		}
 		if err := x.member(e); err != nil {
 			return fmt.Errorf("%s: %w", e.Path, err)
@@ -177,7 +183,7 @@ func (x *extractor) piece(f *os.File, p piece, check chan<- loan) error {
 		return x.copy(f, p.Extent, check)
 	}
 	if x.check.ctx.Err() != nil {
-		return context.Cause(x.check.ctx)
+		return errStopped
 	}
 	chunk, err := x.base.read(p)
 	if err != nil {
