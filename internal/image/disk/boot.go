@@ -65,8 +65,11 @@ func (s *Sysroot) configureRepo(bootloader string) error {
 		o.Value = ""
 		options = append(options, o)
 	}
-	if s.Config.Composefs {
+	switch {
+	case s.Config.Composefs:
 		options = append(options, ostreerepo.Option{Section: "ex-integrity", Key: "composefs", Value: "true"})
+	case s.Config.RootFS == "ext4verity": // updates seal their files
+		options = append(options, ostreerepo.Option{Section: "ex-fsverity", Key: "required", Value: "true"})
 	}
 	if err := ostreerepo.Configure(s.repo(), options...); err != nil {
 		return fmt.Errorf("setting options of the repository: %w", err)

@@ -226,6 +226,7 @@ func TestVerityIsAFeatureOfBothFilesystems(t *testing.T) {
 			require.Contains(t, strings.Fields(features), feature)
 		}
 	}
+	require.Contains(t, img.cat(t, image.RootPartition, "/ostree/repo/config"), "[ex-fsverity]\nrequired=true")
 }
 
 // All images of one call have the same root file system but for the file that
