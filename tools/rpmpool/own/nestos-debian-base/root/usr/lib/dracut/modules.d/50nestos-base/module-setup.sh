@@ -30,10 +30,12 @@ install() {
     inst_script "$moddir/root-generator" /usr/lib/systemd/system-generators/nestos-root-generator
 
     inst_script "$moddir/mount-var" /usr/sbin/nestos-mount-var
-    inst_simple "$moddir/nestos-mount-var.service" "$systemdsystemunitdir/nestos-mount-var.service"
     mkdir -p "$initdir/$systemdsystemunitdir/ignition-diskful.target.requires"
-    ln_r "$systemdsystemunitdir/nestos-mount-var.service" \
-        "$systemdsystemunitdir/ignition-diskful.target.requires/nestos-mount-var.service"
+    local unit
+    for unit in nestos-mount-var.service nestos-populate-var.service; do
+        inst_simple "$moddir/$unit" "$systemdsystemunitdir/$unit"
+        ln_r "$systemdsystemunitdir/$unit" "$systemdsystemunitdir/ignition-diskful.target.requires/$unit"
+    done
 
     # The network only if the kernel command line or Ignition's config needs it;
     # the socket would start it as soon as a card appears.
@@ -43,11 +45,13 @@ install() {
     ln_r "$systemdsystemunitdir/systemd-networkd.service" "$systemdsystemunitdir/initrd.target.wants/systemd-networkd.service"
     ln -sf /dev/null "$initdir/etc/systemd/system/systemd-networkd.socket"
 
-    # Ignition relabels what it writes. Where the tree has no policy, it gets an
+    # Ignition relabels what it makes. Where the tree has no policy, it gets an
     # empty one for that moment.
     if [[ ! -e ${dracutsysrootdir-}/etc/selinux/config && ! -e ${dracutsysrootdir-}/usr/etc/selinux/config ]]; then
         inst_script "$moddir/setfiles" /usr/sbin/setfiles
         inst_script "$moddir/no-selinux" /usr/sbin/nestos-no-selinux
-        inst_simple "$moddir/no-selinux.conf" "$systemdsystemunitdir/ignition-files.service.d/no-selinux.conf"
+        for unit in ignition-mount.service ignition-files.service; do
+            inst_simple "$moddir/no-selinux.conf" "$systemdsystemunitdir/$unit.d/no-selinux.conf"
+        done
     fi
 }
