@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"slices"
@@ -90,6 +91,20 @@ func (r *Record) Slowest(n int) []Unit {
 		return cmp.Or(cmp.Compare(b.Seconds(), a.Seconds()), strings.Compare(a.Name, b.Name))
 	})
 	return units[:min(n, len(units))]
+}
+
+// Text shows the phases and the units, the slowest first, as systemd-analyze does
+// with time and blame.
+func (r *Record) Text() string {
+	var b strings.Builder
+	for _, p := range r.Phases {
+		fmt.Fprintf(&b, "%10.3fs %s\n", p.Seconds, p.Name)
+	}
+	b.WriteString("\n")
+	for _, u := range r.Slowest(len(r.Units)) {
+		fmt.Fprintf(&b, "%10.3fs %s\n", u.Seconds(), u.key())
+	}
+	return b.String()
 }
 
 // Ids of messages of systemd: src/systemd/sd-messages.h.in.

@@ -187,3 +187,11 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+func TestATextForPeople(t *testing.T) {
+	r := &Record{
+		Phases: []Phase{{Kernel, 4.446}, {Userspace, 41.533}},
+		Units:  []Unit{{Name: "a.service", Start: 1, Finish: 1.5}, {Name: "b.service", Start: 2, Finish: 13.25, Initrd: true}},
+	}
+	require.Equal(t, "     4.446s kernel\n    41.533s userspace\n\n    11.250s initrd/b.service\n     0.500s a.service\n", r.Text())
+}

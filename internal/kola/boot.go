@@ -101,7 +101,8 @@ func (t *trial) recordBoot(accel machine.Accel, marks []time.Duration) {
 		r.Machine = t.kind(accel)
 		var text []byte
 		if text, err = json.MarshalIndent(r, "", " "); err == nil {
-			err = os.WriteFile(filepath.Join(t.dir, BootFile), append(text, '\n'), 0o644)
+			err = errors.Join(os.WriteFile(filepath.Join(t.dir, BootFile), append(text, '\n'), 0o644),
+				os.WriteFile(filepath.Join(t.dir, "boot.txt"), []byte(r.Text()), 0o644))
 		}
 	}
 	if err != nil {

@@ -29,7 +29,8 @@ type trial struct {
 	units    unitStates    // at the end of the start-up
 	options  machine.Options
 	download *Download
-	flaky    bool // a time-out or the like, which may go well another time
+	chain    chan []byte // what systemd says that the start waited for
+	flaky    bool        // a time-out or the like, which may go well another time
 }
 
 func newTrial(o Options, g group) *trial { return &trial{o: o, group: g} }
@@ -99,6 +100,7 @@ func (t *trial) inGuest(ctx context.Context, guest *machine.Guest, begin time.Ti
 		t.failures = append(t.failures, guest.Explain(err))
 		return
 	}
+	t.analyse(healthy, run.ssh)
 	for _, m := range t.group.members {
 		t.members = append(t.members, t.member(healthy, guest, run, m))
 	}

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -26,19 +27,23 @@ type Output struct {
 
 const (
 	dialTime  = 15 * time.Second // one attempt to log in; sshd under emulation is slow
-	dialPause = time.Second      // between two
+	dialPause = time.Second      // between the beginnings of two
 )
 
 // Connect waits for the guest's sshd and logs in. It ends early when the guest
 // ends or its console shows a failure; with ctx, whose cause the error carries
 // together with what the last attempt said.
+//
+// qemu accepts before the guest has a network, and then asks the guest at longer and
+// longer intervals. So an attempt begins every second, whatever became of those
+// before; the first that sshd answers goes on to log in.
 func (g *Guest) Connect(ctx context.Context) (*SSH, error) {
 	ctx, stop := g.WhileHealthy(ctx)
 	defer stop()
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(g.SSHPort))
 	var last error
 	for {
-		s, err := dial(ctx, address, g.signer)
+		s, err := login(ctx, address, g.signer)
 		if err == nil {
 			g.console.loggedIn()
 			return s, nil
@@ -53,6 +58,71 @@ func (g *Guest) Connect(ctx context.Context) (*SSH, error) {
 		}
 	}
 }
+
+// answered opens connections until a server begins to speak on one, or all that
+// were begun within the time of one attempt have failed.
+func answered(ctx context.Context, address string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTime)
+	defer cancel()
+	type outcome struct {
+		conn net.Conn
+		err  error
+	}
+	outcomes := make(chan outcome)
+	begin := time.NewTicker(dialPause)
+	defer begin.Stop()
+	for open := 0; ; {
+		open++
+		go func() {
+			conn, err := dial(ctx, address)
+			select {
+			case outcomes <- outcome{conn, err}:
+			case <-ctx.Done():
+				if err == nil {
+					conn.Close()
+				}
+			}
+		}()
+		select {
+		case o := <-outcomes:
+			if open--; o.err == nil || open == 0 {
+				return o.conn, o.err
+			}
+			<-begin.C
+		case <-begin.C:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// dial opens a connection and waits for the first byte from the other side.
+func dial(ctx context.Context, address string) (net.Conn, error) {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	release := context.AfterFunc(ctx, func() { conn.Close() })
+	in := bufio.NewReader(conn)
+	_, err = in.Peek(1)
+	if !release() || err != nil {
+		conn.Close()
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return nil, err
+	}
+	return peeked{conn, in}, nil
+}
+
+// peeked is a connection of which something was read ahead.
+type peeked struct {
+	net.Conn
+	in *bufio.Reader
+}
+
+func (p peeked) Read(b []byte) (int, error) { return p.in.Read(b) }
 
 // why says why a wait for sshd ended, and what kept it from answering.
 func (g *Guest) why(ctx context.Context, last error) error {
@@ -69,16 +139,14 @@ func (g *Guest) why(ctx context.Context, last error) error {
 	return err
 }
 
-// dial logs in once.
-func dial(ctx context.Context, address string, key ssh.Signer) (*SSH, error) {
-	ctx, cancel := context.WithTimeout(ctx, dialTime)
-	defer cancel()
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", address)
+// login logs in once.
+func login(ctx context.Context, address string, key ssh.Signer) (*SSH, error) {
+	conn, err := answered(ctx, address)
 	if err != nil {
 		return nil, err
 	}
-	// qemu accepts before the guest listens, so the handshake too needs an end.
+	ctx, cancel := context.WithTimeout(ctx, dialTime)
+	defer cancel()
 	release := context.AfterFunc(ctx, func() { conn.Close() })
 	c, channels, requests, err := ssh.NewClientConn(conn, address, &ssh.ClientConfig{
 		User: User,

@@ -75,18 +75,18 @@ func serve(conn net.Conn, config *ssh.ServerConfig, handle func(string, ssh.Chan
 	}
 }
 
-func login(t *testing.T, handle func(string, ssh.Channel) int) *SSH {
+func loggedIn(t *testing.T, handle func(string, ssh.Channel) int) *SSH {
 	t.Helper()
 	key, _, err := newKey()
 	require.NoError(t, err)
-	s, err := dial(t.Context(), sshd(t, key.PublicKey(), handle), key)
+	s, err := login(t.Context(), sshd(t, key.PublicKey(), handle), key)
 	require.NoError(t, err)
 	t.Cleanup(func() { s.Close() })
 	return s
 }
 
 func TestSSHRunKeepsOutputsApart(t *testing.T) {
-	s := login(t, func(command string, c ssh.Channel) int {
+	s := loggedIn(t, func(command string, c ssh.Channel) int {
 		in, _ := io.ReadAll(c)
 		_, _ = io.WriteString(c, command+"<"+string(in))
 		_, _ = io.WriteString(c.Stderr(), "complaint")
@@ -101,7 +101,7 @@ func TestSSHRunKeepsOutputsApart(t *testing.T) {
 }
 
 func TestSSHRunEndsWithItsContext(t *testing.T) {
-	s := login(t, func(string, ssh.Channel) int { return -1 })
+	s := loggedIn(t, func(string, ssh.Channel) int { return -1 })
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 100*time.Millisecond, errors.New("the test did not end"))
 	defer cancel()
 	_, err := s.Run(ctx, "hang", nil)
@@ -112,7 +112,7 @@ func TestSSHRunEndsWithItsContext(t *testing.T) {
 
 // A reboot leaves connections that are neither cut nor alive.
 func TestSSHAskDoesNotWaitForAGuestThatWentDown(t *testing.T) {
-	s := login(t, func(string, ssh.Channel) int { return -1 })
+	s := loggedIn(t, func(string, ssh.Channel) int { return -1 })
 	_, err := s.Ask(t.Context(), 50*time.Millisecond, "cat boot_id")
 	require.EqualError(t, err, `ssh: "cat boot_id": no answer within 50ms`)
 	_, err = s.Ask(t.Context(), time.Minute, "again")
@@ -120,17 +120,17 @@ func TestSSHAskDoesNotWaitForAGuestThatWentDown(t *testing.T) {
 }
 
 func TestSSHRunReportsACutConnection(t *testing.T) {
-	s := login(t, func(_ string, c ssh.Channel) int { c.Close(); return -1 })
+	s := loggedIn(t, func(_ string, c ssh.Channel) int { c.Close(); return -1 })
 	_, err := s.Run(t.Context(), "x", nil)
 	require.ErrorContains(t, err, `ssh: "x": `)
 }
 
-func TestDialIsRefusedWithAnotherKey(t *testing.T) {
+func TestLoginIsRefusedWithAnotherKey(t *testing.T) {
 	right, _, err := newKey()
 	require.NoError(t, err)
 	wrong, _, err := newKey()
 	require.NoError(t, err)
-	_, err = dial(t.Context(), sshd(t, right.PublicKey(), nil), wrong)
+	_, err = login(t.Context(), sshd(t, right.PublicKey(), nil), wrong)
 	require.ErrorContains(t, err, "unable to authenticate")
 }
 
@@ -142,8 +142,42 @@ func TestDialGivesUpOnASilentServer(t *testing.T) {
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	_, err = dial(ctx, listener.Addr().String(), key)
+	_, err = login(ctx, listener.Addr().String(), key)
 	require.Error(t, err)
+}
+
+// qemu holds a connection that began before the guest had a network.
+func TestAnAttemptThatHangsDoesNotHoldUpTheNext(t *testing.T) {
+	key, _, err := newKey()
+	require.NoError(t, err)
+	behind := sshd(t, key.PublicKey(), nil)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	go func() {
+		for n := 0; ; n++ {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			defer conn.Close()
+			if n == 0 {
+				continue
+			}
+			guest, err := net.Dial("tcp", behind)
+			if err != nil {
+				return
+			}
+			defer guest.Close()
+			go func() { _, _ = io.Copy(guest, conn) }()
+			go func() { _, _ = io.Copy(conn, guest) }()
+		}
+	}()
+	ctx, cancel := context.WithTimeout(t.Context(), dialTime/2)
+	defer cancel()
+	s, err := login(ctx, listener.Addr().String(), key)
+	require.NoError(t, err)
+	require.NoError(t, s.Close())
 }
 
 func TestConsoleKeysUntilTheEscapeKey(t *testing.T) {
