@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/nestos/nosa-actions/internal/assembler/container"
 )
@@ -36,7 +37,7 @@ func (j *Job) withoutTokens(repository string) ([]container.Mount, error) {
 	var mounts []container.Mount
 	err := filepath.WalkDir(filepath.Join(repository, ".git"), func(path string, d fs.DirEntry, err error) error {
 		switch {
-		case errors.Is(err, fs.ErrNotExist):
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR): // no repository, or a file
 			return nil
 		case err != nil:
 			return err

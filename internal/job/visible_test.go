@@ -36,6 +36,15 @@ SECRET@example.org/a
 	require.Equal(t, config+"[remote \"x\"]\n\tpushurl = https://example.org/a\n\turl = https://example.org/a\n[remote \"y\"]\n", withoutSecrets(config+secrets))
 }
 
+// What an input names may be a file, which has no repository in it.
+func TestAFileHasNoGitConfiguration(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "a.ign")
+	require.NoError(t, os.WriteFile(file, nil, 0o644))
+	mounts, err := (&Job{temp: t.TempDir()}).withoutTokens(file)
+	require.NoError(t, err)
+	require.Empty(t, mounts)
+}
+
 // A config is a stranger's in a pull request: it decides on .repo files, and must
 // not get at the rest of the runner's disk through them.
 func TestAConfigSeesOnlyTheWorkspace(t *testing.T) {

@@ -5,6 +5,7 @@ package contract_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"maps"
 	"os"
@@ -24,14 +25,17 @@ import (
 // upstream are the words of each command that upstream documents, as far as the
 // actions use them. A word that ends in = takes a value.
 var upstream = map[string][]string{
-	"init":                  {"CONFIG", "--variant=", "--yumrepos="},
-	"fetch":                 {"--strict"},
-	"build":                 {"--force", "--version=", "--delay-meta-merge", "container"},
-	"buildextend-qemu":      {"--build="},
-	"buildextend-metal":     {"--build="},
-	"kola":                  {"run", "--output-dir=", "--parallel=", "PATTERN"},
+	"init":              {"CONFIG", "--variant=", "--yumrepos="},
+	"fetch":             {"--strict", "--autolock=", "--with-cosa-overrides"},
+	"build":             {"--force", "--version=", "--delay-meta-merge", "--parent=", "--parent-build=", "--tag=", "container"},
+	"buildextend-qemu":  {"--build="},
+	"buildextend-metal": {"--build="},
+	"kola": {
+		"run", "--output-dir=", "--parallel=", "PATTERN", "--append-ignition=", "--append-butane=", "--exttest=", "--rerun", "--allow-rerun-success=",
+		"--qemu-nvme", "--multiply=", "--sharding=", "--distro=", "--platform=", "--debug-systemd-unit=",
+	},
 	"buildextend-metal4k":   {"--build="},
-	"buildextend-live":      {"--build="},
+	"buildextend-live":      {"--build=", "--fast"},
 	"buildextend-openstack": {"--build="},
 }
 
@@ -41,13 +45,23 @@ var ours = []string{"buildextend", "validate"}
 
 // record is what the recorder writes.
 type record struct {
-	Args, Env, Mounts, Devices, Leaks []string
-	Dir                               string
-	UID                               int
+	Args, Env, Mounts, Devices, Leaks, Seen []string
+	Dir                                     string
+	UID                                     int
 }
 
-// secret begins what must not be seen inside.
-const secret = "s3cret-"
+// secret begins what must not be seen inside, and control is what may be.
+const (
+	secret  = "s3cret-token-of-a-job-"
+	control = "control-word-that-may-be-seen"
+)
+
+// homeFiles are those of the runner's user with secrets in them.
+var homeFiles = map[string]string{
+	".netrc": "machine github.com login me password %s\n", ".docker/config.json": `{"auths": {"ghcr.io": {"auth": "%s"}}}`,
+	".git-credentials": "https://me:%s@github.com\n", ".aws/credentials": "[default]\naws_secret_access_key = %s\n",
+	".gitconfig": "[url \"https://x-access-token:%s@github.com/\"]\n\tinsteadOf = https://github.com/\n", ".ssh/id_ed25519": "%s\n",
+}
 
 // runner is a machine with a workspace.
 type runner struct {
@@ -69,19 +83,32 @@ func newRunner(t *testing.T) *runner {
 		"../../cmd/nosa-init", "../../cmd/nosa-container", "./recorder")
 	r.image = "oci-archive:" + enginetest.Archive(t, enginetest.Upstream(t, filepath.Join(r.bin, "recorder")))
 	for name, text := range map[string]string{
-		"config/manifest.yaml": "", "config/image.yaml": "", "config/manifest-v2.yaml": "", "config/image-v2.yaml": "",
+		"config/manifest.yaml": "# " + control + "\n", "config/image.yaml": "", "config/manifest-v2.yaml": "", "config/image-v2.yaml": "",
 		"config/repos/a.repo": "[a]\nbaseurl=file://" + r.workspace + "/pool\n[b]\nbaseurl=file:///root\n",
 		"pool/package":        "", "other/private": secret + "file of another checkout",
 	} {
-		path := filepath.Join(r.workspace, name)
-		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
-		require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
+		r.write(filepath.Join(r.workspace, name), text)
 	}
 	// As actions/checkout leaves it unless told otherwise.
 	r.host(nil, "git", "-C", r.workspace+"/config", "init", "--quiet")
 	r.host(nil, "git", "-C", r.workspace+"/config", "config", "http.https://example.org/.extraheader", "AUTHORIZATION: basic "+secret+"token")
+	r.host(nil, "git", "-C", r.workspace+"/config", "config", "http.https://other.example.org/.extraheader",
+		"AUTHORIZATION: basic "+base64.StdEncoding.EncodeToString([]byte("x-access-token:"+secret+"token")))
+	for name, text := range homeFiles {
+		r.write(filepath.Join(r.home(), name), strings.ReplaceAll(text, "%s", secret+"file"))
+	}
+	r.write(filepath.Join(r.temp, "_github_workflow/event.json"), `{"token": "`+secret+`event"}`)
+	r.write(filepath.Join(r.workspace, "config/.git/modules/sub/config"), "[http]\n\textraheader = AUTHORIZATION: basic "+secret+"submodule\n")
 	r.host(nil, "git", "-C", r.workspace+"/config", "-c", "user.name=x", "-c", "user.email=x", "commit", "--quiet", "--allow-empty", "--message=x")
 	return r
+}
+
+func (r *runner) home() string { return filepath.Join(r.temp, "home") }
+
+func (r *runner) write(path, text string) {
+	r.t.Helper()
+	require.NoError(r.t, os.MkdirAll(filepath.Dir(path), 0o755))
+	require.NoError(r.t, os.WriteFile(path, []byte(text), 0o644))
 }
 
 func (r *runner) host(env []string, name string, args ...string) string {
@@ -101,16 +128,20 @@ func (r *runner) action(name string, inputs map[string]string) string {
 		all[input] = *declared.Default
 	}
 	maps.Copy(all, map[string]string{"config": "config", "yumrepos": "config/repos", "handoff": "false", "assembler": r.image})
+	if _, asks := all["token"]; asks {
+		all["token"] = secret + "input"
+	}
 	maps.Copy(all, inputs)
 	env := []string{
 		"GITHUB_WORKSPACE=" + r.workspace, "RUNNER_TEMP=" + r.temp, "NOSA_CONTAINERS=" + filepath.Join(r.temp, "containers"),
 		"GITHUB_OUTPUT=" + filepath.Join(r.temp, "output"), "GITHUB_STEP_SUMMARY=" + filepath.Join(r.temp, "summary"),
-		"SOURCE_DATE_EPOCH=1700000000", "https_proxy=http://proxy:1",
+		"SOURCE_DATE_EPOCH=1700000000", "https_proxy=http://" + control + ":1",
+		"GITHUB_EVENT_PATH=" + filepath.Join(r.temp, "_github_workflow/event.json"),
 	}
 	for _, name := range []string{"GITHUB_TOKEN", "GH_TOKEN", "ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "INPUT_TOKEN", "NOSA_REGISTRY_PASSWORD", "AWS_SECRET_ACCESS_KEY"} {
 		env = append(env, name+"="+secret+name)
 	}
-	env = append(env, "HOME="+r.temp)
+	env = append(env, "HOME="+r.home())
 	for input, value := range all {
 		env = append(env, "NOSA_INPUT_"+strings.ToUpper(strings.ReplaceAll(input, "-", "_"))+"="+value)
 	}
@@ -165,6 +196,42 @@ func TestTheActionsAskNothingThatUpstreamDoesNotHave(t *testing.T) {
 	testkit.Golden(t, "commands", []byte(strings.Join(commands, "\n")+"\n"))
 }
 
+// The same secrets with the other engine, and with all that inputs can ask for: what they
+// name is seen inside, and nothing beside it.
+func TestNoTokenEntersAContainer(t *testing.T) {
+	testkit.NeedTool(t, "podman")
+	for _, engine := range []string{"buildah", "podman"} {
+		t.Run(engine, func(t *testing.T) {
+			r := newRunner(t)
+			r.write(filepath.Join(r.workspace, "more/a.ign"), "{}")
+			r.write(filepath.Join(r.workspace, "more/b.bu"), "")
+			r.write(filepath.Join(r.workspace, "tests/tests/kola/x"), "")
+			r.write(filepath.Join(r.workspace, "mine/rpm/a.rpm"), "")
+			run := func(name string, inputs map[string]string) {
+				inputs["engine"] = engine
+				r.action(name, inputs)
+			}
+			run("fetch", map[string]string{"overrides": "mine", "autolock": "1.0"})
+			run("build", map[string]string{"parent": strings.Repeat("0", 64), "parent-build": "1.0", "build-tag": "next"})
+			run("buildextend", map[string]string{"platforms": "qemu metal live", "fast": "true"})
+			run("run-test", map[string]string{
+				"append-ignition": "more/a.ign", "append-butane": "more/b.bu", "external-tests": "tests", "rerun": "true", "allow-rerun-success": "all",
+				"disk-kind": "nvme", "multiply": "2", "shard": "1/2", "distro": "mini", "test-platform": "qemu", "debug-units": "sshd.service",
+			})
+
+			list := r.records(filepath.Join(r.temp, "nosa"))
+			require.Greater(t, len(list), 5)
+			for _, one := range list {
+				checkWords(t, one.Args)
+				checkWorld(t, r, one)
+			}
+			for _, path := range []string{"more/a.ign", "more/b.bu", "tests"} {
+				require.Contains(t, list[len(list)-1].Mounts, filepath.Join(r.workspace, path))
+			}
+		})
+	}
+}
+
 // checkWords holds one command against what upstream documents.
 func checkWords(t *testing.T, args []string) {
 	if slices.Contains(ours, args[0]) {
@@ -188,6 +255,8 @@ func checkWords(t *testing.T, args []string) {
 // documentation starts, and against the secrets of the job.
 func checkWorld(t *testing.T, r *runner, one record) {
 	require.Empty(t, one.Leaks, "%v sees secrets", one.Args)
+	require.Contains(t, one.Seen, filepath.Join(r.workspace, "config/manifest.yaml"), "the search reads files")
+	require.Regexp(t, `/proc/\d+/environ`, strings.Join(one.Seen, " "), "the search reads the environment")
 	require.Equal(t, "/srv", one.Dir)
 	require.Equal(t, 0, one.UID, "--user=root")
 	for _, want := range []string{"/srv", "/tmp", "/var/tmp", filepath.Join(r.workspace, "config"), filepath.Join(r.workspace, "pool")} {

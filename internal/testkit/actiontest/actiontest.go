@@ -5,6 +5,7 @@ package actiontest
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -97,11 +98,24 @@ func Scripts(t *testing.T, change ...func(*testscript.Params)) {
 		RequireUniqueNames:  true,
 		Setup:               setup,
 		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"pack": pack, "unpack": unpack, "outputs": outputs},
+		Condition:           condition,
 	}
 	for _, c := range change {
 		c(&p)
 	}
 	testscript.Run(t, p)
+}
+
+// condition is the script condition "[kvm]": this machine can run guests at full speed.
+func condition(name string) (bool, error) {
+	if name != "kvm" {
+		return false, fmt.Errorf("unknown condition %q", name)
+	}
+	f, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0)
+	if err != nil {
+		return false, nil //nolint:nilerr // that is the answer
+	}
+	return true, f.Close()
 }
 
 func setup(env *testscript.Env) error {

@@ -5,6 +5,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io/fs"
@@ -28,10 +29,9 @@ type Record struct {
 	UID     int
 	Mounts  []string // mount points
 	Devices []string // nodes in /dev that could be opened
-	// Leaks are places that hold the word of the variable LEAK's value, which the
-	// test puts into secrets; the variable itself is not passed, so the word is
-	// read from the config.
-	Leaks []string
+	// Leaks are places that hold the word by which the test's secrets begin, and Seen
+	// those with a word that may be seen: a search that finds nothing proves nothing.
+	Leaks, Seen []string
 }
 
 func main() {
@@ -70,7 +70,8 @@ func record() error {
 			_ = f.Close()
 		}
 	}
-	r.Leaks = leaks([]byte("s3cr" + "et-"))
+	// The compiler must not put them together, or they would be found in this program.
+	r.Leaks, r.Seen = holders(strings.ReplaceAll("s3cr_et-tok_en-of-a-job-", "_", "")), holders(strings.ReplaceAll("contr_ol-word-that-m_ay-be-seen", "_", ""))
 	text, err := json.Marshal(r)
 	if err != nil {
 		return err
@@ -84,26 +85,38 @@ func record() error {
 	return err
 }
 
-// leaks looks for a word in the environment of every process and in every file.
-func leaks(word []byte) []string {
+// holders looks for a word, as it is or in base64, in the environment and the command
+// of every process, and in the name and the text of every file.
+func holders(word string) []string {
+	forms := [][]byte{[]byte(word)}
+	for shift := range 3 { // the code depends on where in a text the word begins
+		coded := base64.RawStdEncoding.EncodeToString(append(make([]byte, shift), word...))
+		forms = append(forms, []byte(coded[4:len(coded)-4]))
+	}
 	var found []string
-	environs, _ := filepath.Glob("/proc/[0-9]*/environ")
-	for _, file := range environs {
-		if text, _ := os.ReadFile(file); bytes.Contains(text, word) {
-			found = append(found, file)
+	look := func(path string, text []byte) {
+		if slices.ContainsFunc(forms, func(form []byte) bool { return bytes.Contains(text, form) }) {
+			found = append(found, path)
+		}
+	}
+	for _, pattern := range []string{"/proc/[0-9]*/environ", "/proc/[0-9]*/cmdline"} {
+		files, _ := filepath.Glob(pattern)
+		for _, file := range files {
+			text, _ := os.ReadFile(file)
+			look(file, text)
 		}
 	}
 	_ = filepath.WalkDir("/", func(path string, d fs.DirEntry, err error) error {
-		if path == "/proc" || path == "/sys" || path == "/dev" {
-			return filepath.SkipDir
-		}
-		if strings.Contains(path, string(word)) {
-			found = append(found, path)
-		}
-		if err == nil && d.Type().IsRegular() {
-			if text, _ := os.ReadFile(path); bytes.Contains(text, word) {
-				found = append(found, path)
+		if path == "/proc" || path == "/sys" || path == "/dev" || path == "/srv/contract.log" {
+			if d.IsDir() {
+				return filepath.SkipDir
 			}
+			return nil
+		}
+		look("the name "+path, []byte(path))
+		if err == nil && d.Type().IsRegular() {
+			text, _ := os.ReadFile(path)
+			look(path, text)
 		}
 		return nil
 	})
