@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
@@ -68,9 +69,12 @@ func foreign(h *tar.Header) []byte {
 	return b.Bytes()
 }
 
+// squeezer is made once: to make it takes longer than to unpack what it makes.
+var squeezer = sync.OnceValues(func() (*zstd.Encoder, error) { return zstd.NewWriter(nil) })
+
 func squeeze(t testing.TB, data []byte) []byte {
 	t.Helper()
-	enc, err := zstd.NewWriter(nil)
+	enc, err := squeezer()
 	require.NoError(t, err)
 	return enc.EncodeAll(data, nil)
 }
