@@ -81,7 +81,7 @@ func (r *upgrade) cut(ctx context.Context, c cut) (commit string, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
-	crashed, err := r.crash(ctx, dir, c)
+	crashed, err := again(ctx, func() (machine.Saved, error) { return r.crash(ctx, dir, c) })
 	if err != nil {
 		return "", fmt.Errorf("%.1fs into the update: %w", c.after.Seconds(), err)
 	}
@@ -90,11 +90,22 @@ func (r *upgrade) cut(ctx context.Context, c cut) (commit string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("%.1fs into the update: %w", c.after.Seconds(), err)
 	}
-	commit, err = r.start(ctx, dir, crashed)
+	commit, err = again(ctx, func() (string, error) { return r.start(ctx, dir, crashed) })
 	if err != nil {
 		return "", fmt.Errorf("%.1fs into the update, %d boot entries: %w", c.after.Seconds(), entries, err)
 	}
 	return commit, nil
+}
+
+// again tries once more what did not work. Each guest of a cut has a copy of the disk
+// of its own: one that is broken does not start the second time either, but a machine
+// that was too busy may have been the cause of the first.
+func again[T any](ctx context.Context, do func() (T, error)) (T, error) {
+	value, err := do()
+	for n := 1; err != nil && ctx.Err() == nil && n < startTrials; n++ {
+		value, err = do()
+	}
+	return value, err
 }
 
 // guest starts a guest like the test's own from a saved one.

@@ -81,3 +81,20 @@ func TestTheRunningCommitIsRead(t *testing.T) {
 	require.Equal(t, sum, runningCommit(a))
 	require.Empty(t, runningCommit(answer{Output: said("/usr")}))
 }
+
+func TestWhatABusyMachineSpoilsIsTriedOnceMore(t *testing.T) {
+	for fails, want := range map[int]error{0: nil, 1: nil, 2: errStart, 3: errStart} {
+		runs := 0
+		got, err := again(t.Context(), func() (int, error) {
+			if runs++; runs <= fails {
+				return 0, errStart
+			}
+			return runs, nil
+		})
+		require.Equal(t, want, err)
+		require.LessOrEqual(t, runs, startTrials)
+		if err == nil {
+			require.Equal(t, fails+1, got)
+		}
+	}
+}

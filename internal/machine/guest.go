@@ -154,8 +154,9 @@ func openSinks(o Options) (io.Closer, []io.Writer, error) {
 	return f, append(sinks, f), nil
 }
 
-// monitorTime is how long qemu may take from its start to a talking monitor.
-const monitorTime = 30 * time.Second
+// monitorTime is how long qemu may take from its start to a talking monitor; it reads
+// a saved guest's memory before.
+const monitorTime = 2 * time.Minute
 
 func (g *Guest) connectMonitor(ctx context.Context, socket string) error {
 	ctx, stop := g.whileAlive(ctx)

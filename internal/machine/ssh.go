@@ -26,8 +26,10 @@ type Output struct {
 }
 
 const (
-	dialTime  = 15 * time.Second // one attempt to log in; sshd under emulation is slow
-	dialPause = time.Second      // between the beginnings of two
+	answerWait = 10 * time.Second // for the first word of sshd; under emulation it is slow
+	loginTime  = 15 * time.Second // for all that follows
+	dialPause  = time.Second      // between two attempts
+	maxDials   = 5                // attempts at a time; sshd answers each
 )
 
 // Connect waits for the guest's sshd and logs in. It ends early when the guest
@@ -35,8 +37,8 @@ const (
 // together with what the last attempt said.
 //
 // qemu accepts before the guest has a network, and then asks the guest at longer and
-// longer intervals. So an attempt begins every second, whatever became of those
-// before; the first that sshd answers goes on to log in.
+// longer intervals. So attempts begin whatever became of those before; the first that
+// sshd answers goes on to log in.
 func (g *Guest) Connect(ctx context.Context) (*SSH, error) {
 	ctx, stop := g.WhileHealthy(ctx)
 	defer stop()
@@ -48,7 +50,7 @@ func (g *Guest) Connect(ctx context.Context) (*SSH, error) {
 			g.console.loggedIn()
 			return s, nil
 		}
-		if ctx.Err() == nil {
+		if !errors.Is(err, context.Cause(ctx)) {
 			last = err
 		}
 		select {
@@ -59,45 +61,55 @@ func (g *Guest) Connect(ctx context.Context) (*SSH, error) {
 	}
 }
 
-// answered opens connections until a server begins to speak on one, or all that
-// were begun within the time of one attempt have failed.
+// answered opens connections until a server begins to speak on one. When ctx ends it
+// says what the last one came to.
 func answered(ctx context.Context, address string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, dialTime)
+	dials, cancel := context.WithCancel(ctx)
 	defer cancel()
 	type outcome struct {
 		conn net.Conn
 		err  error
 	}
 	outcomes := make(chan outcome)
-	begin := time.NewTicker(dialPause)
-	defer begin.Stop()
-	for open := 0; ; {
-		open++
-		go func() {
-			conn, err := dial(ctx, address)
-			select {
-			case outcomes <- outcome{conn, err}:
-			case <-ctx.Done():
-				if err == nil {
-					conn.Close()
-				}
+	attempt := func() {
+		conn, err := dial(dials, address)
+		select {
+		case outcomes <- outcome{conn, err}:
+		case <-dials.Done():
+			if err == nil {
+				conn.Close()
 			}
-		}()
+		}
+	}
+	next := time.NewTicker(dialPause)
+	defer next.Stop()
+	last := error(nil)
+	go attempt()
+	for open := 1; ; {
 		select {
 		case o := <-outcomes:
-			if open--; o.err == nil || open == 0 {
-				return o.conn, o.err
+			if o.err == nil {
+				return o.conn, nil
 			}
-			<-begin.C
-		case <-begin.C:
+			open, last = open-1, o.err
+		case <-next.C:
+			if open < maxDials {
+				open++
+				go attempt()
+			}
 		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+			if last == nil {
+				last = context.Cause(ctx)
+			}
+			return nil, last
 		}
 	}
 }
 
 // dial opens a connection and waits for the first byte from the other side.
 func dial(ctx context.Context, address string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", address)
 	if err != nil {
@@ -145,7 +157,7 @@ func login(ctx context.Context, address string, key ssh.Signer) (*SSH, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, dialTime)
+	ctx, cancel := context.WithTimeout(ctx, loginTime)
 	defer cancel()
 	release := context.AfterFunc(ctx, func() { conn.Close() })
 	c, channels, requests, err := ssh.NewClientConn(conn, address, &ssh.ClientConfig{

@@ -173,7 +173,7 @@ func TestAnAttemptThatHangsDoesNotHoldUpTheNext(t *testing.T) {
 			go func() { _, _ = io.Copy(conn, guest) }()
 		}
 	}()
-	ctx, cancel := context.WithTimeout(t.Context(), dialTime/2)
+	ctx, cancel := context.WithTimeout(t.Context(), answerWait/2)
 	defer cancel()
 	s, err := login(ctx, listener.Addr().String(), key)
 	require.NoError(t, err)
