@@ -40,23 +40,6 @@ func TestThePullRequestWorkflow(t *testing.T) {
 	t.Run("release", func(t *testing.T) { release(t, runner, packsOf(t, runner.artifacts)) })
 }
 
-// TestALabelOfAnotherKindStartsNothing runs the workflow as GitHub does when somebody
-// sets a label that asks for no platform.
-func TestALabelOfAnotherKindStartsNothing(t *testing.T) {
-	runner := prepare(t)
-	payload := pullRequest()
-	payload["action"], payload["label"] = "labeled", map[string]any{"name": "bug"}
-
-	result := runner.run(t, job{workflow: ".github/workflows/pull-request.yml", event: "pull_request", payload: payload})
-
-	for name, came := range result.jobs {
-		require.Equal(t, "skipped", came, "job %s", name)
-	}
-	entries, err := os.ReadDir(runner.artifacts)
-	require.NoError(t, err)
-	require.Empty(t, entries)
-}
-
 // pullRequest is what GitHub says about one, whose labels are not all well meant.
 func pullRequest() map[string]any {
 	var labels []any
