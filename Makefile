@@ -55,8 +55,8 @@ test: deps pool ## All tests that take less than a quarter of an hour; needs roo
 test-all: lint test selinux boots page schema reproduce e2e ## Everything, with the workflows in a real runner
 
 .PHONY: boots
-boots: deps pool ## Boot every kind of image in every way; most of an hour without KVM
-	@NOSA_TEST_BOOT=1 tools/test.sh -timeout 3h ./test/boot ./test/security
+boots: deps pool ## Boot every kind of image in every way; two hours without KVM
+	@NOSA_TEST_BOOT=1 tools/test.sh -timeout 5h ./test/boot ./test/security
 
 .PHONY: e2e
 e2e: deps pool ## Run the workflows in a real workflow runner
