@@ -119,6 +119,9 @@ func (t *trial) kind(accel machine.Accel) string {
 	if t.o.Firmware != "" {
 		words[1] = string(t.o.Firmware)
 	}
+	if t.o.Guest.CPUs > 0 {
+		words = append(words, fmt.Sprintf("%d CPUs", t.o.Guest.CPUs))
+	}
 	return strings.Join(words, ", ")
 }
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -127,6 +128,9 @@ func (o Options) run(ctx context.Context, r tool.Runner, log *progress.Log) ([]R
 	var terminal sync.Mutex
 	work, ctx := errgroup.WithContext(ctx)
 	room := newRoom(o.Parallel)
+	if o.Guest.CPUs == 0 && len(guests) > 1 {
+		o.Guest.CPUs = cpus(o.Parallel, runtime.NumCPU())
+	}
 	for i, g := range guests {
 		work.Go(func() error {
 			leave, err := room.enter(ctx, o.memory(g))

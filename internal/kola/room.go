@@ -39,6 +39,19 @@ func newRoom(parallel int) *room {
 	return r
 }
 
+// cpus are those of each guest where several run at a time, as many as leave all of
+// them running; 0: the machine's default. Guests that have more between them than
+// there are wait for one another with locks held, which eats what they gain.
+func cpus(parallel, have int) int {
+	if parallel == Auto {
+		parallel = have
+	}
+	if parallel <= 1 {
+		return 0
+	}
+	return max(1, have/parallel)
+}
+
 // enter waits for the room that a guest needs. One that needs more than there is
 // gets all of it.
 func (r *room) enter(ctx context.Context, mib int) (leave func(), err error) {

@@ -36,3 +36,11 @@ func TestAGuestNeedsWhatItsTestsAskFor(t *testing.T) {
 	require.Equal(t, 4096, Options{MemoryMiB: 1024}.memory(g))
 	require.Equal(t, guestDefault, Options{}.memory(group{}))
 }
+
+func TestGuestsAtATimeShareTheProcessors(t *testing.T) {
+	require.Equal(t, 0, cpus(0, 2))
+	require.Equal(t, 0, cpus(1, 8))
+	require.Equal(t, 1, cpus(Auto, 2))
+	require.Equal(t, 1, cpus(4, 2))
+	require.Equal(t, 2, cpus(4, 8))
+}
