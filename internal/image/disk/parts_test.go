@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"github.com/nestos/nosa-actions/internal/image"
 	"github.com/nestos/nosa-actions/internal/sparsefile"
@@ -28,13 +27,6 @@ func TestConsoleCommandsStandAfterTheMarker(t *testing.T) {
 
 	_, err = insertAfterMarker("no marker\n", []string{"serial"})
 	require.EqualError(t, err, `grub-script has no line "# CONSOLE-SETTINGS-START" for the console commands of platforms.yaml`)
-}
-
-func blocks(t *testing.T, path string) int64 {
-	t.Helper()
-	var st unix.Stat_t
-	require.NoError(t, unix.Stat(path, &st))
-	return st.Blocks * 512
 }
 
 func TestTooLittleSpaceIsSaid(t *testing.T) {
