@@ -132,7 +132,7 @@ func TestLiveTakesTheImagesOfTheBuild(t *testing.T) {
 	p.image("live-kernel")
 	members := imagetest.Host(t, "sh", "-c", `cpio --quiet -t <"$1"`, "sh", p.build.Path("mini-1.0-live-rootfs.x86_64.img"))
 	require.Contains(t, members, "nestos-installer/metal.raw.zst")
-	require.Contains(t, members, "nestos-installer/metal4k.delta.zst")
+	require.Contains(t, members, "nestos-installer/metal4k.raw.zst")
 	_, _, err = p.build.Finalize(false)
 	require.NoError(t, err)
 	meta, err := p.build.Meta()
