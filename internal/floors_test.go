@@ -35,7 +35,7 @@ var floors = []struct {
 }
 
 // suite packages know GitHub and nothing of the line.
-var suiteMayUse = []string{"arch", "atomicfile", "compression", "diag", "format", "progress", "retry", "tool", "workdir", "plan", "action", "assembler", "handoff", "report", "job", "pullrequest", "release"}
+var suiteMayUse = []string{"arch", "atomicfile", "compression", "diag", "format", "progress", "retry", "sparsefile", "tool", "workdir", "plan", "action", "assembler", "handoff", "report", "job", "pullrequest", "release"}
 
 // homes are the only importers of a package, so that what it brings stays in one
 // place.

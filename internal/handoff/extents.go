@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"os"
 
-	"golang.org/x/sys/unix"
+	"github.com/nestos/nosa-actions/internal/sparsefile"
 )
 
 // Extent is a range of bytes of a file.
@@ -40,18 +40,13 @@ func extents(f *os.File, size int64) (list []Extent, ok bool, err error) {
 		return nil, false, nil
 	}
 	for at := int64(0); at < size; {
-		from, err := unix.Seek(int(f.Fd()), at, unix.SEEK_DATA)
-		if err == unix.ENXIO { //nolint:errorlint // a bare errno
-			break
-		}
+		from, to, err := sparsefile.NextData(f, at, size)
 		if err != nil {
 			return nil, false, fmt.Errorf("find the holes of %s: %w", f.Name(), err)
 		}
-		to, err := unix.Seek(int(f.Fd()), from, unix.SEEK_HOLE)
-		if err != nil {
-			return nil, false, fmt.Errorf("find the holes of %s: %w", f.Name(), err)
+		if from < to {
+			list = append(list, Extent{from, to - from})
 		}
-		list = append(list, Extent{from, min(to, size) - from})
 		at = to
 	}
 	if len(list) == 1 && list[0].Length == size {

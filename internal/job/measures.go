@@ -19,9 +19,6 @@ const measuresDir = "nosa-measures"
 // measuresFormat begins the keys of measures; only branches write them.
 const measuresFormat = "nosa-measures-1-branch"
 
-// maxMeasures bounds what is taken of measures, in bytes.
-const maxMeasures = 64 << 20
-
 // AdmitMeasures puts what the cache had where the tests look for builds to compare
 // with. Without it, or where it is no such file, there is nothing to compare with,
 // which is no error.
@@ -44,7 +41,7 @@ func (j *Job) AdmitMeasures() error {
 }
 
 func readMeasures(path string) ([]byte, error) {
-	text, err := readPlain(path, maxMeasures)
+	text, err := readPlain(path, workdir.MaxMeasures)
 	if err == nil && !json.Valid(text) {
 		err = fmt.Errorf("%s is not JSON", path)
 	}

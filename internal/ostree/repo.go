@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/nestos/nosa-actions/internal/format/ostreerepo"
 	"github.com/nestos/nosa-actions/internal/tool"
 )
 
@@ -35,7 +36,7 @@ func OpenCache(ctx context.Context, r tool.Runner, path string, transient bool) 
 		return nil, err
 	}
 	if transient {
-		if _, err := repo.ostree(ctx, "config", "set", "core.fsync", "false"); err != nil {
+		if err := ostreerepo.Configure(path, ostreerepo.Option{Section: "core", Key: "fsync", Value: "false"}); err != nil {
 			return nil, err
 		}
 	}

@@ -13,6 +13,9 @@ import (
 // base name among its results. A fresh machine of a CI has no earlier builds.
 const MeasuresFile = "cache/measures.json"
 
+// MaxMeasures bounds what is read of MeasuresFile, in bytes: it may come from a cache.
+const MaxMeasures = 64 << 20
+
 // Rewrite changes a file beside a build, one process at a time. The change is given
 // its content, nil if there is none yet.
 func (b Build) Rewrite(name string, change func(old []byte) ([]byte, error)) error {

@@ -166,7 +166,7 @@ func (s *Sysroot) builder(kind image.Kind, scratch string) (*builder, error) {
 	return &builder{Sysroot: s, plan: plan, scratch: scratch, disk: filepath.Join(scratch, "disk.raw")}, nil
 }
 
-// Begun is a checksum of the first bytes of a file.
+// Begun is a checksum of the first bytes of a file. The zero value is that of none.
 type Begun struct {
 	SHA256 hash.Hash
 	Bytes  int64
@@ -227,7 +227,6 @@ func (b *builder) fill(ctx context.Context) error {
 
 // sumHead begins the checksum of a raw image.
 func (b *builder) sumHead() error {
-	b.begun = Begun{SHA256: sha256.New()}
 	if b.plan.Format != image.Raw {
 		return nil
 	}
@@ -236,7 +235,7 @@ func (b *builder) sumHead() error {
 		return err
 	}
 	defer f.Close()
-	b.begun.Bytes = b.plan.Partition(image.RootPartition).Start
+	b.begun = Begun{SHA256: sha256.New(), Bytes: b.plan.Partition(image.RootPartition).Start}
 	return sparsefile.Read(b.begun.SHA256, f, 0, b.begun.Bytes)
 }
 

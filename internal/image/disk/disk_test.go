@@ -65,6 +65,9 @@ func checkBegun(begun disk.Begun, kind image.Kind, path string) error {
 	if raw := kind != image.QEMU; raw != (begun.Bytes > 100<<20) {
 		return fmt.Errorf("%d bytes of the %s image were summed", begun.Bytes, kind)
 	}
+	if kind == image.QEMU {
+		return nil
+	}
 	begun.SHA256.Write(content[begun.Bytes:])
 	if want := sha256.Sum256(content); !bytes.Equal(want[:], begun.SHA256.Sum(nil)) {
 		return fmt.Errorf("the first %d bytes of the %s image were summed wrongly", begun.Bytes, kind)

@@ -3,7 +3,6 @@ package live
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -109,8 +108,11 @@ func (b *builder) packPieces(ctx context.Context, p *packed, image *os.File, has
 		}
 		return blocks.Flush()
 	})
-	if err != nil || cut == nil {
-		return false, errors.Join(err, os.Remove(p.file))
+	if err != nil {
+		return false, err
+	}
+	if cut == nil {
+		return false, os.Remove(p.file)
 	}
 	p.parts = cut.parts.String()
 	p.list = filepath.Join(b.Scratch, string(p.Kind)+".list.zst")

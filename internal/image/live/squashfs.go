@@ -1,7 +1,6 @@
 package live
 
 import (
-	"bytes"
 	"context"
 	_ "embed"
 	"errors"
@@ -10,8 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 
+	"github.com/nestos/nosa-actions/internal/format/ostreerepo"
 	"github.com/nestos/nosa-actions/internal/image"
 	"github.com/nestos/nosa-actions/internal/tool"
 )
@@ -46,7 +45,10 @@ func (b *builder) layer(ctx context.Context, layer string) error {
 	if err := b.Sysroot.WriteAleph(image.Metal, layer); err != nil {
 		return err
 	}
-	if err := putFile(layer, "ostree/repo/config", withoutReadonly(config), 0o644); err != nil {
+	if err := putFile(layer, "ostree/repo/config", config, 0o644); err != nil {
+		return err
+	}
+	if err := ostreerepo.Configure(filepath.Join(layer, "ostree/repo"), ostreerepo.Option{Section: "sysroot", Key: "readonly"}); err != nil {
 		return err
 	}
 	return b.addInstaller(layer)
@@ -96,18 +98,6 @@ func linkKernel(boot string) error {
 		return fmt.Errorf("the boot directory has %d kernels instead of one", len(kernels))
 	}
 	return os.Link(kernels[0], filepath.Join(boot, filepath.Base(kernels[0])))
-}
-
-// withoutReadonly takes the line away that would keep the live system from
-// changing its repository.
-func withoutReadonly(config []byte) []byte {
-	var kept []byte
-	for line := range bytes.Lines(config) {
-		if strings.TrimSpace(string(line)) != "readonly=true" {
-			kept = append(kept, line...)
-		}
-	}
-	return kept
 }
 
 // squashScript packs the physical root $1 with the layer $2 over it into $4. It

@@ -168,6 +168,10 @@ func (s *session) describe(output string, begun disk.Begun) (record workdir.Imag
 		group.Go(func() error { return atomicfile.Flush(output) })
 	}
 	group.Go(func() (err error) {
+		if begun.SHA256 == nil {
+			record, err = workdir.DescribeImage(output)
+			return err
+		}
 		record, err = workdir.DescribeRest(output, begun.SHA256, begun.Bytes)
 		return err
 	})

@@ -2,7 +2,6 @@ package buildextend
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -110,7 +109,7 @@ func (s *session) derive(ctx context.Context, job *job) error {
 	if err != nil {
 		return fmt.Errorf("make the %s image: %w", job.kind, err)
 	}
-	return s.finish(job, output, disk.Begun{SHA256: sha256.New()})
+	return s.finish(job, output, disk.Begun{})
 }
 
 func (s *session) fileName(job *job) string {

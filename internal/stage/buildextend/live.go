@@ -2,7 +2,6 @@ package buildextend
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -102,7 +101,7 @@ func (s *session) live(ctx context.Context, job *job, sysroot *disk.Sysroot, p p
 		Sysroot: sysroot, Done: done, Payloads: p.wait, ConfigDir: s.liveConfig(), Fast: s.opt.Fast, Fixture: s.opt.Fixture,
 		Scratch: filepath.Join(job.tmp, "live"), OutputDir: job.tmp,
 		Made: func(artifact, path string) error {
-			record, err := s.describe(path, disk.Begun{SHA256: sha256.New()})
+			record, err := s.describe(path, disk.Begun{})
 			record.Size, record.SkipCompression = 0, true // as readers of the metadata know them
 			mutex.Lock()
 			defer mutex.Unlock()

@@ -21,11 +21,10 @@ import (
 const recordsFile = "boot-records.json"
 
 // Of a build, so many starts are kept, the newest ones; a run hands on so many
-// builds, the newest ones too, which are read within a bound.
+// builds, the newest ones too.
 const (
-	maxRecords  = 40
-	maxPast     = 10
-	maxMeasures = 64 << 20 // bytes
+	maxRecords = 40
+	maxPast    = 10
 )
 
 // past is what is known of a build: how large its artifacts are, in bytes, and how
@@ -205,12 +204,12 @@ func readMeasures(path string) (measures, error) {
 	}
 	defer f.Close()
 	var m measures
-	text, err := io.ReadAll(io.LimitReader(f, maxMeasures+1))
+	text, err := io.ReadAll(io.LimitReader(f, workdir.MaxMeasures+1))
 	switch {
 	case err != nil:
 		return m, err
-	case len(text) > maxMeasures:
-		return m, fmt.Errorf("%s has more than %d bytes; remove it to begin anew", path, maxMeasures)
+	case len(text) > workdir.MaxMeasures:
+		return m, fmt.Errorf("%s has more than %d bytes; remove it to begin anew", path, workdir.MaxMeasures)
 	}
 	if err := json.Unmarshal(text, &m); err != nil {
 		return m, fmt.Errorf("%s: %w; remove it to begin anew", path, err)
